@@ -1,0 +1,218 @@
+"""A collection on disk: texts in memory-mapped Arrow files, judgements and candidate lists as row numbers.
+
+Layout of the folder (docs/formats.md): `documents.arrow`, `queries.arrow` (id, text, key), `qrels.parquet` (split,
+query, doc, grade) and, where the source has candidate lists, `lists.parquet` (query, doc, score).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rankstill.errors import DataError, unknown_name
+from rankstill.files import Json, read_manifest, whole_or_absent, writing_errors
+from rankstill.records import Pairs, Qrels, Rows, read_parquet
+
+BATCH = 1 << 16
+"""Rows per Arrow record batch; every batch but the last is full, so a row's batch is found by division."""
+
+_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("key", pa.binary(16))])
+
+
+def text_key(text: str) -> bytes:
+    """Identify a text by 16 bytes of its BLAKE2b hash: equal texts share it, whatever their ids."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+class Texts:
+    """The ids and texts of all documents or all queries of a collection, memory-mapped.
+
+    Row r is the r-th text in the order of the source.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.what = what
+        try:
+            self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except FileNotFoundError:
+            raise DataError(f"there is no file {path}", hint="run `rankstill load` again") from None
+        except pa.ArrowException as error:
+            raise DataError(f"{path} is not an Arrow file: {error}", hint="run `rankstill load` again") from error
+        self._texts = self._table.column("text").chunks
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, row: int) -> str:
+        chunk, offset = divmod(int(row), BATCH)
+        return str(self._texts[chunk][offset])
+
+    def take(self, rows: Iterable[int]) -> list[str]:
+        """Fetch the texts of the given rows, in that order."""
+        return [self[row] for row in rows]
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._texts:
+            yield from chunk.to_pylist()
+
+    def id(self, row: int) -> str:
+        """Fetch one id."""
+        return str(self._table.column("id")[int(row)])
+
+    def ids(self, rows: Rows | Sequence[int] | None = None) -> list[str]:
+        """Fetch the ids of the given rows, or of all."""
+        column = self._table.column("id")
+        found = column if rows is None else column.take(pa.array(np.asarray(rows, np.int64)))
+        return list(found.to_pylist())
+
+    def rows(self, ids: Sequence[str] | pa.Array, source: str = "") -> Rows:
+        """Find the rows of ids.
+
+        Raises:
+            DataError: Some ids are not in the collection; says how many, names the first and where they came from.
+        """
+        found = pc.index_in(pa.array(ids, pa.string()), value_set=self._table.column("id").combine_chunks())
+        if found.null_count:
+            missing = [i for i, row in zip(ids, found.to_pylist(), strict=True) if row is None]
+            where = f"{source}: " if source else ""
+            raise DataError(
+                f"{where}{len(missing)} of {len(ids)} entries name {self.what} that the collection does not have "
+                f"(first: {missing[0]!s})",
+                hint=f"add the missing {self.what}, or drop the lines that name them",
+            )
+        return found.to_numpy(zero_copy_only=False).astype(np.uint32)
+
+    @cached_property
+    def keys(self) -> NDArray[np.void]:
+        """The 16-byte key of every text, as an (n,) array of void scalars."""
+        column = self._table.column("key")
+        return np.concatenate([np.frombuffer(c.buffers()[1], "V16", len(c), c.offset * 16) for c in column.chunks] or
+                              [np.empty(0, "V16")])
+
+    @cached_property
+    def same_text(self) -> NDArray[np.int64]:
+        """Number the distinct texts: rows with equal text share a number."""
+        halves = np.ascontiguousarray(self.keys).view(np.uint64).reshape(-1, 2)
+        order = np.lexsort((halves[:, 1], halves[:, 0]))
+        ordered = halves[order]
+        new = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)][: len(ordered)]
+        numbers = np.empty(len(halves), np.int64)
+        numbers[order] = np.cumsum(new) - 1
+        return numbers
+
+
+class Collection:
+    """An opened collection folder.
+
+    Attributes:
+        path: The folder.
+        documents, queries: Their texts.
+        manifest: What the loader recorded: counts, source, options.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.manifest: Json = read_manifest(self.path)
+        self.documents = Texts(self.path / "documents.arrow", "documents")
+        self.queries = Texts(self.path / "queries.arrow", "queries")
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the judged splits, such as train, dev and test."""
+        return list(self.manifest["counts"]["judgements"])
+
+    @property
+    def relevant_from(self) -> int:
+        """The lowest grade that counts as relevant for binary measures and as a positive; 1 unless stated."""
+        return int(self.manifest["spec"].get("relevant_from", 1))
+
+    def qrels(self, split: str) -> Qrels:
+        """Read the judgements of one split.
+
+        Raises:
+            SpecError: There is no such split.
+        """
+        if split not in self.splits:
+            raise unknown_name("split", split, self.splits or ["(none: the collection has no judgements)"])
+        columns = read_parquet(self.path / "qrels.parquet", ["split", "query", "doc", "grade"])
+        keep = pc.equal(columns["split"], split)
+        parts = [columns[c].filter(keep).to_numpy() for c in ("query", "doc", "grade")]
+        return Qrels(*parts)
+
+    def lists(self) -> Pairs | None:
+        """Read the candidate lists that came with the collection, in their own order, if there are any."""
+        path = self.path / "lists.parquet"
+        return Pairs.read(path) if path.is_file() else None
+
+
+def write_texts(path: Path, items: Iterable[tuple[str, str]], what: str) -> int:
+    """Write ids and texts as an Arrow file, one batch in memory at a time.
+
+    Args:
+        path: The file; whole or absent afterwards.
+        items: (id, text), in the order that becomes the rows.
+        what: "documents" or "queries", for messages.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        DataError: There is none, or an id comes twice.
+    """
+    count = 0
+    with whole_or_absent(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        ids: list[str] = []
+        texts: list[str] = []
+
+        def flush() -> None:
+            keys = [text_key(text) for text in texts]
+            writer.write_batch(pa.record_batch([pa.array(ids), pa.array(texts), pa.array(keys, pa.binary(16))], schema=_SCHEMA))
+            ids.clear()
+            texts.clear()
+
+        for item_id, text in items:
+            ids.append(item_id)
+            texts.append(text)
+            count += 1
+            if len(ids) == BATCH:
+                flush()
+        if ids:
+            flush()
+    if not count:
+        raise DataError(f"the collection has no {what}")
+    _refuse_doubled_ids(path, what)
+    return count
+
+
+def _refuse_doubled_ids(path: Path, what: str) -> None:
+    ids = pa.ipc.open_file(pa.memory_map(str(path))).read_all().column("id").combine_chunks()
+    first = pc.index_in(ids, value_set=ids).to_numpy(zero_copy_only=False)
+    doubled = np.flatnonzero(first != np.arange(len(ids)))
+    if len(doubled):
+        name = str(ids[int(doubled[0])])
+        raise DataError(
+            f"{len(doubled)} {what} have an id that came before (first: {name!r}, entries "
+            f"{int(first[doubled[0]]) + 1} and {int(doubled[0]) + 1})",
+            hint="ids must be unique; remove or rename the doubled ones",
+        )
+
+
+def write_qrels(path: Path, splits: dict[str, Qrels]) -> None:
+    """Write the judgements of all splits as one Parquet file."""
+    names = pa.array([name for name, q in splits.items() for _ in range(len(q))], pa.string())
+    columns = [np.concatenate([getattr(q, c) for q in splits.values()]) for c in ("query", "doc", "grade")] if splits else [
+        np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int32)]
+    table = pa.table([names, *map(pa.array, columns)], names=["split", "query", "doc", "grade"])
+    with writing_errors(path), whole_or_absent(path) as file:
+        pq.write_table(table, file, compression="zstd", write_statistics=False)
+
+

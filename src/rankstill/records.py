@@ -1,0 +1,211 @@
+"""The small frozen tables that cross folders, and their Parquet form.
+
+Inside rankstill queries and documents are row numbers (uint32) of a collection; ids and texts are looked up at the
+edges only. Every table checks itself when it is made, so what crosses a folder is valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rankstill.errors import DataError
+from rankstill.files import whole_or_absent
+
+Rows = NDArray[np.uint32]
+Scores32 = NDArray[np.float32]
+
+
+def write_parquet(path: Path, columns: dict[str, Any]) -> None:
+    """Write columns as one Parquet file, whole or absent, with the same bytes for the same values."""
+    table = pa.table({name: pa.array(c) if isinstance(c, np.ndarray) else c for name, c in columns.items()})
+    with whole_or_absent(path) as file:
+        pq.write_table(table, file, compression="zstd", write_statistics=False)
+
+
+def read_parquet(path: Path, columns: list[str]) -> dict[str, Any]:
+    """Read the named columns of a Parquet file as numpy arrays.
+
+    Raises:
+        DataError: The file is missing, is not Parquet, or lacks one of the columns.
+    """
+    try:
+        table = pq.read_table(path, columns=columns, memory_map=True)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}", hint="run the stage that writes it") from None
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not the table it should be: {error}", hint="run the stage that writes it") from error
+    if missing := [c for c in columns if c not in table.column_names]:
+        raise DataError(f"{path} has no column {missing[0]!r}; it has {table.column_names}")
+    return {name: table.column(name) for name in columns}
+
+
+def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
+    return column.to_numpy()
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[Any]:
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+
+
+def _same_length(**columns: NDArray[Any]) -> None:
+    lengths = {name: len(c) for name, c in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"columns of one table differ in length: {lengths}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Scored (query, document) pairs: candidates, teacher scores, and runs are all of this form.
+
+    Attributes:
+        query: (n,) uint32 rows of queries; all pairs of one query stand together.
+        doc: (n,) uint32 rows of documents.
+        score: (n,) float32; higher is better. NaN where a list has no scores.
+    """
+
+    query: Rows
+    doc: Rows
+    score: Scores32
+
+    def __post_init__(self) -> None:
+        _same_length(query=self.query, doc=self.doc, score=self.score)
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Make a table of no pairs."""
+        return cls(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.float32))
+
+    @classmethod
+    def concatenate(cls, tables: list[Self]) -> Self:
+        """Join tables end to end."""
+        if not tables:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(t, c) for t in tables]) for c in ("query", "doc", "score")))
+
+    def per_query(self) -> dict[int, slice]:
+        """Map each query's row to its stretch of the table.
+
+        Raises:
+            DataError: A query's pairs do not stand together.
+        """
+        if not len(self):
+            return {}
+        starts = np.flatnonzero(np.r_[True, self.query[1:] != self.query[:-1]])
+        stops = np.r_[starts[1:], len(self)]
+        spans = {int(self.query[a]): slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True)}
+        if len(spans) != len(starts):
+            raise DataError(f"the pairs of a query do not stand together ({len(starts) - len(spans)} queries are split)")
+        return spans
+
+    def key(self) -> NDArray[np.uint64]:
+        """Number each pair by query and document, so that tables can be joined by sorting."""
+        return (self.query.astype(np.uint64) << np.uint64(32)) | self.doc.astype(np.uint64)
+
+    def ranked(self) -> Pairs:
+        """Sort by query, then falling score; equal scores by document row, so that ties never depend on chance."""
+        order = np.lexsort((self.doc, -self.score.astype(np.float64), self.query))
+        return Pairs(self.query[order], self.doc[order], self.score[order])
+
+    def write(self, path: Path) -> None:
+        """Write as Parquet: query uint32, doc uint32, score float32."""
+        write_parquet(path, {"query": self.query, "doc": self.doc, "score": self.score})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote."""
+        columns = read_parquet(path, ["query", "doc", "score"])
+        return cls(*(_flat(columns[c]) for c in ("query", "doc", "score")))
+
+
+@dataclass(frozen=True, slots=True)
+class Qrels:
+    """Judgements: how relevant a document is to a query.
+
+    Attributes:
+        query: (n,) uint32. Sorted by query, then document.
+        doc: (n,) uint32.
+        grade: (n,) int32; 0 is judged not relevant, above 0 is relevant unless a collection says otherwise.
+    """
+
+    query: Rows
+    doc: Rows
+    grade: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        _same_length(query=self.query, doc=self.doc, grade=self.grade)
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def queries(self) -> Rows:
+        """List the judged queries, each once, in rising order."""
+        return np.unique(self.query)
+
+    def positives(self, level: int = 1) -> dict[int, Rows]:
+        """Map each query that has any to its documents of at least this grade."""
+        keep = self.grade >= level
+        query, doc = self.query[keep], self.doc[keep]
+        order = np.lexsort((doc, query))
+        query, doc = query[order], doc[order]
+        rows, starts = np.unique(query, return_index=True)
+        parts = np.split(doc, starts[1:])
+        return {int(q): d for q, d in zip(rows, parts, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Training examples: a query, its positive, and k-1 others, with the teacher's score of each.
+
+    Attributes:
+        query: (n,) uint32.
+        doc: (n, k) uint32; column 0 is the positive (or its stand-in, the teacher's best).
+        score: (n, k) float32 teacher scores; finite.
+        label: (n, k) float32; 1 for a positive, 0 for the others.
+    """
+
+    query: Rows
+    doc: Rows
+    score: Scores32
+    label: Scores32
+
+    def __post_init__(self) -> None:
+        _same_length(query=self.query, doc=self.doc, score=self.score, label=self.label)
+        if not self.doc.shape == self.score.shape == self.label.shape:
+            raise DataError(f"groups differ in size: {self.doc.shape}, {self.score.shape}, {self.label.shape}")
+        bad = np.flatnonzero(~np.isfinite(self.score).all(axis=1)) if len(self) else np.empty(0)
+        if len(bad):
+            raise DataError(f"{len(bad)} of {len(self)} groups hold a teacher score that is not finite (first: row {bad[0]})")
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @property
+    def size(self) -> int:
+        """Return k, the number of documents in a group."""
+        return int(self.doc.shape[1])
+
+    def write(self, path: Path) -> None:
+        """Write as Parquet: query uint32; doc, score, label as lists of fixed size k."""
+
+        def lists(matrix: NDArray[Any]) -> pa.Array:
+            return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), self.size)
+
+        columns = {"query": self.query, "doc": lists(self.doc), "score": lists(self.score), "label": lists(self.label)}
+        write_parquet(path, columns)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote."""
+        columns = read_parquet(path, ["query", "doc", "score", "label"])
+        size = columns["doc"].type.list_size
+        return cls(_flat(columns["query"]), *(_matrix(columns[c], size) for c in ("doc", "score", "label")))
