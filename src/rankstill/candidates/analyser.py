@@ -1,0 +1,64 @@
+"""How BM25 sees a text: lower case, words of two characters or more, English stop words dropped, Snowball stems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import Stemmer
+from bm25s.stopwords import STOPWORDS_EN
+from numpy.typing import NDArray
+
+_WORD = re.compile(r"(?u)\b\w\w+\b")
+_STOP = frozenset(STOPWORDS_EN)
+
+
+class Analyser:
+    """Turns texts into numbered terms; the vocabulary grows while documents are read.
+
+    Each distinct word is stemmed once. The terms are those of `bm25s.tokenize(stopwords="en", stemmer=...)`.
+    """
+
+    description = "lower case, \\w\\w+, English stop words, Snowball English"
+
+    def __init__(self) -> None:
+        self._stemmer = Stemmer.Stemmer("english")
+        self._term_of_word: dict[str, int] = {}
+        self.vocabulary: dict[str, int] = {}
+
+    def __call__(self, text: str) -> list[int]:
+        """Number the terms of a document, giving new terms new numbers."""
+        known = self._term_of_word
+        terms = []
+        for word in _WORD.findall(text.lower()):
+            term = known.get(word)
+            if term is None:
+                term = self._learn(word)
+            if term >= 0:
+                terms.append(term)
+        return terms
+
+    def _learn(self, word: str) -> int:
+        if word in _STOP:
+            term = -1
+        else:
+            term = self.vocabulary.setdefault(self._stemmer.stemWord(word), len(self.vocabulary))
+        self._term_of_word[word] = term
+        return term
+
+    def query(self, text: str) -> NDArray[np.int64]:
+        """Number the terms of a query; terms that no document has are left out."""
+        words = (w for w in _WORD.findall(text.lower()) if w not in _STOP)
+        terms = (self.vocabulary.get(self._stemmer.stemWord(w)) for w in words)
+        return np.array([t for t in terms if t is not None], np.int64)
+
+    def documents(self, texts: Iterable[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Analyse texts; return all their terms end to end, and each one's length in terms."""
+        flat: list[int] = []
+        lengths: list[int] = []
+        for text in texts:
+            terms = self(text)
+            flat += terms
+            lengths.append(len(terms))
+        return np.array(flat, np.int32), np.array(lengths, np.int32)

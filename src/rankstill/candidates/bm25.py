@@ -1,0 +1,144 @@
+"""`bm25`: documents that share the query's words.
+
+The scores are bm25s's (variant `lucene`): idf(t) · tf / (tf + k1 · (1 - b + b · length / mean length)), with
+idf(t) = ln(1 + (N - df + 0.5) / (df + 0.5)). The index is the same sparse matrix that bm25s builds, put together from
+arrays instead of Python lists, so that a million documents fit; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+from bm25s import BM25
+from numpy.typing import NDArray
+
+from rankstill.candidates.analyser import Analyser
+from rankstill.candidates.strategy import Request, draw_from_ranked
+from rankstill.collection.store import Collection, Texts
+from rankstill.progress import bar, track
+from rankstill.records import Pairs, Rows, Scores32
+
+K1, B = 0.9, 0.4
+"""The defaults of Anserini, with which the field's published BM25 figures are made."""
+_CHUNK = 1 << 15
+
+
+class Index:
+    """A BM25 index over the documents of a collection, in memory."""
+
+    def __init__(self, documents: Texts, *, k1: float = K1, b: float = B) -> None:
+        self.analyser = Analyser()
+        counts, lengths = self._term_counts(documents)
+        self._bm25 = BM25(k1=k1, b=b, method="lucene")
+        self._bm25.scores = _weights(counts, lengths, k1, b)
+        self._bm25.nonoccurrence_array = None
+        self.size = len(lengths)
+
+    def _term_counts(self, documents: Texts) -> tuple[sp.csr_matrix, NDArray[np.int32]]:
+        """Count each document's terms: a (documents, terms) matrix of term frequencies, and the lengths."""
+        parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = []
+        lengths: list[NDArray[np.int32]] = []
+        for texts in _chunks(documents):
+            flat, size = self.analyser.documents(texts)
+            parts.append(_count(flat, size))
+            lengths.append(size)
+        width = max(len(self.analyser.vocabulary), 1)
+        starts = np.concatenate([np.zeros(1, np.int64), *[p[0] for p in parts]]).cumsum()
+        columns = np.concatenate([p[1] for p in parts])
+        tf = np.concatenate([p[2] for p in parts])
+        length = np.concatenate(lengths)
+        return sp.csr_matrix((tf, columns, starts), shape=(len(length), width), copy=False), length
+
+    def scores(self, query: str) -> Scores32:
+        """Score every document for a query: (documents,) float32, 0 where no term is shared."""
+        terms = self.analyser.query(query)
+        if not len(terms):
+            return np.zeros(self.size, np.float32)
+        return np.asarray(self._bm25.get_scores_from_ids(terms), np.float32)
+
+    def top(self, query: str, depth: int) -> tuple[Rows, Scores32]:
+        """Find the `depth` best documents that share a term, best first; equal scores in the order of the rows."""
+        return top(self.scores(query), depth)
+
+
+def _chunks(documents: Texts) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for text in track(documents, "BM25 index", len(documents), "documents"):
+        chunk.append(text)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _count(
+    flat: NDArray[np.int32], lengths: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Scores32]:
+    """Count equal terms of each document: distinct terms per document, the terms, their frequencies."""
+    doc = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
+    key, tf = np.unique((doc << 32) | flat, return_counts=True)
+    distinct = np.bincount(key >> 32, minlength=len(lengths)).astype(np.int32)
+    return distinct, (key & 0xFFFFFFFF).astype(np.int32), tf.astype(np.float32)
+
+
+def _weights(
+    counts: sp.csr_matrix, lengths: NDArray[np.int32], k1: float, b: float
+) -> dict[str, NDArray[np.generic] | int]:
+    """Turn term frequencies into BM25 weights, stored by term, as bm25s keeps them."""
+    documents = len(lengths)
+    norm = k1 * (1 - b + b * lengths / max(lengths.mean(), 1e-9))
+    tf = counts.data
+    tf /= tf + np.repeat(norm, np.diff(counts.indptr)).astype(np.float32)
+    by_term = counts.tocsc()
+    df = np.diff(by_term.indptr)
+    idf = np.log(1 + (documents - df + 0.5) / (df + 0.5)).astype(np.float32)
+    by_term.data *= np.repeat(idf, df)
+    return {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr, "num_docs": documents}
+
+
+def top(scores: Scores32, depth: int) -> tuple[Rows, Scores32]:
+    """Find the `depth` highest positive scores, best first; equal ones in rising order of the rows, also at the cut."""
+    found = np.flatnonzero(scores > 0)
+    if len(found) > depth:
+        values = scores[found]
+        cut = np.partition(values, len(values) - depth)[len(values) - depth]
+        above, equal = found[values > cut], found[values == cut]
+        found = np.concatenate([above, equal[: depth - len(above)]])
+    found = found[np.lexsort((found, -scores[found]))]
+    return found.astype(np.uint32), scores[found]
+
+
+def sample(request: Request) -> Pairs:
+    """Draw each query's negatives uniformly from its first `depth` BM25 results, positives left out first."""
+    index = Index(request.collection.documents)
+    # Deep enough that the positives and their copies can be left out without running short.
+    spare = max((len(request.forbidden(int(q))) for q in request.queries), default=0)
+    found = []
+    for query in track(request.queries, "BM25 negatives", unit="queries"):
+        docs, scores = index.top(request.collection.queries[query], request.depth + 4 * spare + 16)
+        found.append(draw_from_ranked(request, "bm25", int(query), docs, scores))
+    return Pairs.concatenate(found)
+
+
+def retrieve(collection: Collection, queries: Rows, depth: int) -> Pairs:
+    """Rank each query's `depth` best documents: the first stage of an evaluation."""
+    index = Index(collection.documents)
+    found = []
+    for query in track(queries, "BM25 retrieval", unit="queries"):
+        docs, scores = index.top(collection.queries[query], depth)
+        found.append(Pairs(np.full(len(docs), query, np.uint32), docs, scores))
+    return Pairs.concatenate(found)
+
+
+def rescore(collection: Collection, lists: Pairs) -> Pairs:
+    """Score given lists by BM25 and rank them, for lists that come without scores of their own."""
+    index = Index(collection.documents)
+    scores = np.empty(len(lists), np.float32)
+    with bar("BM25 scores", len(lists), "pairs") as shown:
+        for query, span in lists.per_query().items():
+            scores[span] = index.scores(collection.queries[query])[lists.doc[span]]
+            shown.advance(span.stop - span.start)
+    return Pairs(lists.query, lists.doc, scores).ranked()
