@@ -94,7 +94,7 @@ def writing_errors(path: Path) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             raise OutputError(
                 f"no space left to write {path} ({error.strerror})",
-                hint="free some space and run the same command again: finished stages are kept, nothing is half-written",
+                hint="free some space and run the same command again: finished stages are kept, nothing half-written",
             ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise OutputError(f"not allowed to write {path}", hint="choose another --out") from error
@@ -237,7 +237,8 @@ def _finished(out: Path, identity: Json) -> bool:
     damaged = [n for n, f in manifest["files"].items() if not _has_size(out / n, f["bytes"])]
     if damaged:
         raise OutputError(
-            f"{out} is damaged: {len(damaged)} of {len(manifest['files'])} files are missing or changed (first: {damaged[0]})",
+            f"{out} is damaged: {len(damaged)} of {len(manifest['files'])} files are missing or changed "
+            f"(first: {damaged[0]})",
             hint=f"remove {out} and run its stage again",
         )
     return True
@@ -264,7 +265,9 @@ def _only_writer(out: Path) -> Iterator[None]:
         with lock.acquire(timeout=0):
             yield
     except filelock.Timeout:
-        raise OutputError(f"another process is writing {out}", hint="wait for it, or choose another output folder") from None
+        raise OutputError(
+            f"another process is writing {out}", hint="wait for it, or choose another output folder"
+        ) from None
 
 
 def _build(out: Path, identity: Json, build: Callable[[Path], Mapping[str, Any]]) -> None:

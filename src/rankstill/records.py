@@ -40,7 +40,9 @@ def read_parquet(path: Path, columns: list[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise DataError(f"there is no file {path}", hint="run the stage that writes it") from None
     except pa.ArrowException as error:
-        raise DataError(f"{path} is not the table it should be: {error}", hint="run the stage that writes it") from error
+        raise DataError(
+            f"{path} is not the table it should be: {error}", hint="run the stage that writes it"
+        ) from error
     if missing := [c for c in columns if c not in table.column_names]:
         raise DataError(f"{path} has no column {missing[0]!r}; it has {table.column_names}")
     return {name: table.column(name) for name in columns}
@@ -104,7 +106,9 @@ class Pairs:
         stops = np.r_[starts[1:], len(self)]
         spans = {int(self.query[a]): slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True)}
         if len(spans) != len(starts):
-            raise DataError(f"the pairs of a query do not stand together ({len(starts) - len(spans)} queries are split)")
+            raise DataError(
+                f"the pairs of a query do not stand together ({len(starts) - len(spans)} queries are split)"
+            )
         return spans
 
     def key(self) -> NDArray[np.uint64]:
@@ -184,7 +188,9 @@ class Groups:
             raise DataError(f"groups differ in size: {self.doc.shape}, {self.score.shape}, {self.label.shape}")
         bad = np.flatnonzero(~np.isfinite(self.score).all(axis=1)) if len(self) else np.empty(0)
         if len(bad):
-            raise DataError(f"{len(bad)} of {len(self)} groups hold a teacher score that is not finite (first: row {bad[0]})")
+            raise DataError(
+                f"{len(bad)} of {len(self)} groups hold a teacher score that is not finite (first: row {bad[0]})"
+            )
 
     def __len__(self) -> int:
         return len(self.query)

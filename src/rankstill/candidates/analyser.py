@@ -40,9 +40,8 @@ class Analyser:
         return terms
 
     def _learn(self, word: str) -> int:
-        if word in _STOP:
-            term = -1
-        else:
+        term = -1
+        if word not in _STOP:
             term = self.vocabulary.setdefault(self._stemmer.stemWord(word), len(self.vocabulary))
         self._term_of_word[word] = term
         return term

@@ -114,12 +114,11 @@ def top(scores: Scores32, depth: int) -> tuple[Rows, Scores32]:
 def sample(request: Request) -> Pairs:
     """Draw each query's negatives uniformly from its first `depth` BM25 results, positives left out first."""
     index = Index(request.collection.documents)
-    # Deep enough that the positives and their copies can be left out without running short.
-    spare = max((len(request.forbidden(int(q))) for q in request.queries), default=0)
     found = []
     for query in track(request.queries, "BM25 negatives", unit="queries"):
-        docs, scores = index.top(request.collection.queries[query], request.depth + 4 * spare + 16)
-        found.append(draw_from_ranked(request, "bm25", int(query), docs, scores))
+        scores = index.scores(request.collection.queries[query])
+        scores[request.forbidden(int(query))] = 0
+        found.append(draw_from_ranked(request, "bm25", int(query), *top(scores, request.depth)))
     return Pairs.concatenate(found)
 
 

@@ -13,7 +13,7 @@ from rankstill.candidates import STRATEGIES
 from rankstill.candidates.strategy import Request
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, unknown_name
-from rankstill.files import run_stage
+from rankstill.files import fingerprint, run_stage
 from rankstill.records import Pairs, Rows
 
 CANDIDATES = "candidates.parquet"
@@ -28,8 +28,7 @@ class SampleSpec:
         negatives: Documents drawn per query.
         depth: How deep a ranked strategy looks.
         seed: The study's seed.
-        split: The judged split whose queries are drawn for; "" for all queries of a collection without judgements.
-        queries: At most so many of them, chosen by the seed; 0 for all.
+        split: The judged split that tells the positives; "" for a collection without judgements.
     """
 
     strategy: str
@@ -37,12 +36,9 @@ class SampleSpec:
     depth: int = 100
     seed: int = 1
     split: str = "train"
-    queries: int = 0
 
 
-def sample(
-    collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wider: Path | None = None
-) -> Path:
+def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wider: Path | None = None) -> Path:
     """Draw candidates for the given queries.
 
     Args:
@@ -58,7 +54,7 @@ def sample(
     """
     if spec.strategy not in STRATEGIES:
         raise unknown_name("strategy", spec.strategy, STRATEGIES)
-    inputs: dict[str, Path | str] = {"collection": collection}
+    inputs: dict[str, Path | str] = {"collection": collection, "queries": fingerprint(queries.tolist())}
     if wider is not None:
         inputs["wider"] = wider
 

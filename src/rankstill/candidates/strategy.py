@@ -35,28 +35,33 @@ class Request:
     depth: int
     seed: int
     wider: Pairs | None = None
-    _same_text: NDArray[np.int64] = field(init=False, repr=False)
+    _text: NDArray[np.int64] = field(init=False, repr=False)
+    _by_text: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.negatives < 1:
-            raise DataError(
-                f"a strategy must draw at least one document per query, asked for {self.negatives}"
-            )
+            raise DataError(f"a strategy must draw at least one document per query, asked for {self.negatives}")
         if self.depth < self.negatives:
             raise DataError(
                 f"cannot draw {self.negatives} documents from the first {self.depth}",
                 hint="raise --depth to at least as many",
             )
-        object.__setattr__(self, "_same_text", self.collection.documents.same_text)
+        text = self.collection.documents.same_text
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "_by_text", np.argsort(text, kind="stable"))
 
     def forbidden(self, query: int) -> NDArray[np.int64]:
-        """Number the texts that must not be drawn for a query (see `Texts.same_text`)."""
+        """List the documents that must not be drawn for a query: its positives and all with a positive's exact text."""
         positives = self.positives.get(int(query))
-        return np.empty(0, np.int64) if positives is None else self._same_text[positives]
+        if positives is None:
+            return np.empty(0, np.int64)
+        texts = np.unique(self._text[positives])
+        first, last = (np.searchsorted(self._text, texts, side, sorter=self._by_text) for side in ("left", "right"))
+        return np.concatenate([self._by_text[a:b] for a, b in zip(first, last, strict=True)])
 
     def allowed(self, query: int, docs: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Tell which documents may be negatives of a query: no positive, and none with a positive's exact text."""
-        return ~np.isin(self._same_text[docs], self.forbidden(query))
+        return ~np.isin(docs, self.forbidden(query))
 
     def rng(self, strategy: str, query: int) -> np.random.Generator:
         """Make the generator of one query's draw."""
@@ -66,9 +71,7 @@ class Request:
 Strategy = Callable[[Request], Pairs]
 
 
-def draw_from_ranked(
-    request: Request, strategy: str, query: int, docs: Rows, scores: NDArray[np.float32]
-) -> Pairs:
+def draw_from_ranked(request: Request, strategy: str, query: int, docs: Rows, scores: NDArray[np.float32]) -> Pairs:
     """Draw uniformly, without replacement, from the first `depth` allowed documents of a ranked list.
 
     The drawn ones keep their rank order. A list with fewer allowed documents gives all it has.

@@ -1,0 +1,1 @@
+"""Texts and judgements: loaders, splits, the store on disk."""

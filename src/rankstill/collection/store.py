@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -89,14 +88,16 @@ class Texts:
                 f"(first: {missing[0]!s})",
                 hint=f"add the missing {self.what}, or drop the lines that name them",
             )
-        return found.to_numpy(zero_copy_only=False).astype(np.uint32)
+        rows: Rows = found.to_numpy(zero_copy_only=False).astype(np.uint32)
+        return rows
 
     @cached_property
     def keys(self) -> NDArray[np.void]:
         """The 16-byte key of every text, as an (n,) array of void scalars."""
         column = self._table.column("key")
-        return np.concatenate([np.frombuffer(c.buffers()[1], "V16", len(c), c.offset * 16) for c in column.chunks] or
-                              [np.empty(0, "V16")])
+        return np.concatenate(
+            [np.frombuffer(c.buffers()[1], "V16", len(c), c.offset * 16) for c in column.chunks] or [np.empty(0, "V16")]
+        )
 
     @cached_property
     def same_text(self) -> NDArray[np.int64]:
@@ -175,7 +176,9 @@ def write_texts(path: Path, items: Iterable[tuple[str, str]], what: str) -> int:
 
         def flush() -> None:
             keys = [text_key(text) for text in texts]
-            writer.write_batch(pa.record_batch([pa.array(ids), pa.array(texts), pa.array(keys, pa.binary(16))], schema=_SCHEMA))
+            writer.write_batch(
+                pa.record_batch([pa.array(ids), pa.array(texts), pa.array(keys, pa.binary(16))], schema=_SCHEMA)
+            )
             ids.clear()
             texts.clear()
 
@@ -209,10 +212,11 @@ def _refuse_doubled_ids(path: Path, what: str) -> None:
 def write_qrels(path: Path, splits: dict[str, Qrels]) -> None:
     """Write the judgements of all splits as one Parquet file."""
     names = pa.array([name for name, q in splits.items() for _ in range(len(q))], pa.string())
-    columns = [np.concatenate([getattr(q, c) for q in splits.values()]) for c in ("query", "doc", "grade")] if splits else [
-        np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int32)]
+    columns = (
+        [np.concatenate([getattr(q, c) for q in splits.values()]) for c in ("query", "doc", "grade")]
+        if splits
+        else [np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int32)]
+    )
     table = pa.table([names, *map(pa.array, columns)], names=["split", "query", "doc", "grade"])
     with writing_errors(path), whole_or_absent(path) as file:
         pq.write_table(table, file, compression="zstd", write_statistics=False)
-
-

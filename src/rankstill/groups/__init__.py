@@ -1,0 +1,1 @@
+"""Training examples: a query, its positive and others, with the teacher's scores."""

@@ -1,0 +1,1 @@
+"""What we conclude from: effectiveness, locality, entropy, with intervals."""

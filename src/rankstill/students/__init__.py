@@ -1,0 +1,1 @@
+"""What is trained: architectures, losses, the training loop."""

@@ -1,0 +1,1 @@
+"""The flow over a grid of choices: trials, the demo, the report."""

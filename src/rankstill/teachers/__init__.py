@@ -1,0 +1,1 @@
+"""What each pair is worth: teachers, the encoder, the score store."""
