@@ -11,7 +11,7 @@ import numpy as np
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, MissingScores, SpecError
-from rankstill.files import run_stage
+from rankstill.files import read_manifest, run_stage
 from rankstill.progress import say
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Pairs, Rows, Scores32
@@ -62,7 +62,11 @@ def build_groups(collection: Path, candidates: Path, scores: Path, out: Path, sp
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
         groups, counts = _assemble(opened, drawn, scored, positives, spec)
         groups.write(work / GROUPS)
-        return counts
+        return {
+            **counts,
+            "strategy": read_manifest(candidates)["spec"]["strategy"],
+            "teacher": read_manifest(scores)["spec"]["teacher"],
+        }
 
     inputs = {"collection": collection, "candidates": candidates, "scores": scores}
     return run_stage(out, stage="group", spec=spec, inputs=inputs, build=build)

@@ -1,0 +1,60 @@
+"""Interpolation of a ranker with its first stage: w · ranker + (1 - w) · first stage, on scores of equal scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.errors import DataError
+from rankstill.records import Pairs
+
+WEIGHTS = tuple(round(w / 20, 2) for w in range(21))
+"""The weights tried on dev: 0 (the first stage alone) to 1 (the ranker alone)."""
+
+
+def standardise(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Shift and scale one query's scores to mean 0 and standard deviation 1; equal scores become 0."""
+    values = scores.astype(np.float64)
+    deviation = values.std()
+    return (values - values.mean()) / deviation if deviation > 0 else np.zeros(len(values))
+
+
+def interpolate(ranker: Pairs, first: Pairs, weight: float) -> Pairs:
+    """Mix two runs over the same lists and rank by the result.
+
+    Args:
+        ranker: The ranker's run.
+        first: The first stage's run, of the same queries and documents.
+        weight: The ranker's share, 0 to 1.
+
+    Raises:
+        DataError: The two do not hold the same pairs.
+    """
+    order, other = np.argsort(ranker.key(), kind="stable"), np.argsort(first.key(), kind="stable")
+    if not np.array_equal(ranker.key()[order], first.key()[other]):
+        raise DataError(
+            "cannot interpolate runs over different lists", hint="rerank the lists of this very first stage"
+        )
+    query, doc = ranker.query[order], ranker.doc[order]
+    mixed = np.empty(len(query), np.float64)
+    for span in Pairs(query, doc, ranker.score[order]).per_query().values():
+        mixed[span] = weight * standardise(ranker.score[order][span])
+        mixed[span] += (1 - weight) * standardise(first.score[other][span])
+    return Pairs(query, doc, mixed.astype(np.float32)).ranked()
+
+
+def choose_weight(ranker: Pairs, first: Pairs, quality: Callable[[Pairs], float]) -> tuple[float, dict[float, float]]:
+    """Choose the weight of highest quality on dev; of equal ones the largest, which trusts the ranker most.
+
+    Args:
+        ranker, first: Runs of the dev queries.
+        quality: Maps a run to the mean of the measure that chooses.
+
+    Returns:
+        The weight, and every weight's quality.
+    """
+    found = {weight: quality(interpolate(ranker, first, weight)) for weight in WEIGHTS}
+    best = max(found.values())
+    return max(w for w, q in found.items() if q == best), found

@@ -1,0 +1,265 @@
+"""The stage `train`: fit a student to groups.
+
+One step takes `batch_groups` groups, scores their pairs in micro-batches of similar length, and computes the loss once
+over the whole batch: the gradient is that of one padded batch. A run that was killed continues from its last checkpoint
+and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rankstill.collection.store import Collection
+from rankstill.errors import DataError, SpecError, unknown_name
+from rankstill.files import run_stage
+from rankstill.models import model_fingerprint, resolve_model
+from rankstill.progress import bar
+from rankstill.randomness import rng_for, seed_for
+from rankstill.records import Groups, write_parquet
+from rankstill.students.architectures import Batch, Precision, Student, StudentSpec, build_student, resolve_precision
+from rankstill.students.card import write_card
+from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
+from rankstill.students.losses import LOSSES, floor
+from rankstill.students.tokens import TokenTable, tokenise
+
+LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 2e-4, "static": 1e-2}
+EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 10}
+_QUERY_TOKENS = 128
+_BUDGET = 4096
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What determines a training run, besides the groups.
+
+    Attributes:
+        student: What is trained.
+        loss: A name in `LOSSES`.
+        temperature: Divides the teacher's scores.
+        student_temperature: Divides the student's scores; 0 for the architecture's own (logits 1, cosines 0.05).
+        epochs: How often each group is seen; 0 for the architecture's default.
+        batch_groups: Groups per step.
+        learning_rate: At its peak; 0 for the architecture's default.
+        warmup: Share of the steps in which it rises linearly; then it falls linearly to 0.
+        weight_decay: AdamW's, on matrices only.
+        clip: Gradients longer than this are shortened to it.
+        seed: Of new weights, data order and dropout.
+        precision: Of the student's body while training; its score head and the loss are float32 always.
+    """
+
+    student: StudentSpec
+    loss: str = "kl"
+    temperature: float = 1.0
+    student_temperature: float = 0.0
+    epochs: int = 0
+    batch_groups: int = 8
+    learning_rate: float = 0.0
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 1
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise unknown_name("loss", self.loss, LOSSES)
+        if self.temperature <= 0 or self.student_temperature < 0:
+            raise SpecError("temperatures are above 0")
+        if self.batch_groups < 1 or self.epochs < 0 or self.learning_rate < 0:
+            raise SpecError("batch_groups is 1 or more; epochs and learning_rate are not negative")
+
+    def rate(self, step: int, steps: int) -> float:
+        """Compute the learning rate of a step: linear warm-up, linear decay."""
+        peak = self.learning_rate or LEARNING_RATES[self.student.architecture]
+        rising = max(round(self.warmup * steps), 1)
+        return peak * min((step + 1) / rising, (steps - step) / max(steps - rising, 1), 1.0)
+
+
+def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpoint_every: float = 30.0) -> Path:
+    """Train a student.
+
+    Args:
+        collection: The collection's folder.
+        groups: A folder of the stage `group`.
+        out: The model's folder, which sentence-transformers loads unchanged.
+        spec: What to train and how.
+        checkpoint_every: Seconds between checkpoints; changes nothing in the result.
+    """
+    start = resolve_model(spec.student.start)
+
+    def build(work: Path) -> Mapping[str, Any]:
+        table = Groups.read(groups / "groups.parquet")
+        run = _Run(Collection(collection), table, spec, work, checkpoint_every)
+        curve = run.fit()
+        run.finish(curve, collection, groups)
+        return run.counts()
+
+    inputs = {"collection": collection, "groups": groups, "start": model_fingerprint(Path(start))}
+    return run_stage(out, stage="train", spec=spec, inputs=inputs, build=build)
+
+
+class _Run:
+    """One training run: its data, its student, its optimizer."""
+
+    def __init__(self, collection: Collection, groups: Groups, spec: TrainSpec, work: Path, every: float) -> None:
+        if not len(groups):
+            raise DataError("there are no groups to train on", hint="look at the counts of the stage `group`")
+        torch.use_deterministic_algorithms(True)
+        self.groups, self.spec, self.work, self.every = groups, spec, work, every
+        self.precision = resolve_precision(spec.precision)
+        self.student = build_student(spec.student, spec.seed)
+        self.optimizer = _optimizer(self.student, spec)
+        self.epochs = spec.epochs or EPOCHS[spec.student.architecture]
+        self.steps = self.epochs * math.ceil(len(groups) / spec.batch_groups)
+        self.data = _Data(collection, groups, self.student, work)
+
+    def fit(self) -> Curve:
+        """Take all steps that a checkpoint does not have already."""
+        path = self.work / "checkpoint.safetensors"
+        step, curve = 0, {"loss": [], "excess": [], "learning_rate": []}  # type: tuple[int, Curve] | Any
+        if path.is_file():
+            step, curve = load_checkpoint(path, self.student.module, self.optimizer)
+        self.student.module.train()
+        saved = time.monotonic()
+        seen = self.spec.batch_groups * self.groups.size
+        with bar(f"train {self.spec.student.architecture}", self.steps * seen, "documents") as shown:
+            shown.advance(step * seen)
+            for now in range(step, self.steps):
+                for name, value in self._step(now).items():
+                    curve[name].append(value)
+                shown.advance(seen)
+                if time.monotonic() - saved > self.every and now + 1 < self.steps:
+                    save_checkpoint(path, self.student.module, self.optimizer, now + 1, curve)
+                    saved = time.monotonic()
+        return curve
+
+    def _step(self, step: int) -> dict[str, float]:
+        rows = self._rows(step)
+        rate = self.spec.rate(step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed_for(self.spec.seed, "dropout", step) % 2**63)
+        teacher, labels = torch.from_numpy(self.groups.score[rows]), torch.from_numpy(self.groups.label[rows])
+        scores = self.student.scores(self.data.batch(rows), self.precision, _BUDGET).view(teacher.shape)
+        loss = LOSSES[self.spec.loss](
+            scores,
+            teacher,
+            labels,
+            temperature=self.spec.temperature,
+            student_temperature=self.spec.student_temperature or self.student.temperature,
+        )
+        value = float(loss)
+        if not math.isfinite(value):
+            raise DataError(
+                f"the loss is {value} at step {step + 1} of {self.steps}",
+                hint="lower the learning rate (--learning-rate)",
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), self.spec.clip)
+        self.optimizer.step()
+        low = floor(self.spec.loss, teacher, temperature=self.spec.temperature)
+        return {"loss": value, "excess": value - float(low) if low is not None else math.nan, "learning_rate": rate}
+
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""
+        per_epoch = self.steps // self.epochs
+        epoch, place = divmod(step, per_epoch)
+        order = rng_for(self.spec.seed, "order", epoch).permutation(len(self.groups))
+        return order[place * self.spec.batch_groups : (place + 1) * self.spec.batch_groups]
+
+    def finish(self, curve: Curve, collection: Path, groups: Path) -> None:
+        """Save the model and its card; remove what only training needed."""
+        self.student.module.eval()
+        self.student.save(self.work)
+        write_parquet(
+            self.work / "training.parquet", {"step": np.arange(1, self.steps + 1, dtype=np.int32), **_columns(curve)}
+        )
+        write_card(self.work, self.spec, self.counts(), collection, groups)
+        self.data.remove()
+        (self.work / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def counts(self) -> dict[str, Any]:
+        """Count what was trained on what."""
+        return {
+            "groups": len(self.groups),
+            "steps": self.steps,
+            "documents_seen": self.epochs * len(self.groups) * self.groups.size,
+            "parameters": sum(p.numel() for p in self.student.module.parameters()),
+            "precision": str(self.precision).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
+
+
+def _columns(curve: Curve) -> dict[str, NDArray[np.float32]]:
+    return {name: np.array(values, np.float32) for name, values in curve.items()}
+
+
+def _optimizer(student: Student, spec: TrainSpec) -> torch.optim.Optimizer:
+    """Make AdamW; weight decay on matrices only, not on biases, norms, nor a static student's table."""
+    matrices = [p for p in student.module.parameters() if p.ndim > 1 and spec.student.architecture != "static"]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in student.module.parameters() if id(p) not in chosen]
+    parts = [{"params": matrices, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW([p for p in parts if p["params"]], lr=0.0, fused=True)
+
+
+class _Data:
+    """The tokens of all queries and documents that the groups hold."""
+
+    def __init__(self, collection: Collection, groups: Groups, student: Student, work: Path) -> None:
+        tokenizer, most = student.tokenizer, student.spec.max_length
+        self.folder = work / "tokens"
+        queries, docs = np.unique(groups.query), np.unique(groups.doc)
+        self.queries = tokenise(
+            collection.queries,
+            queries,
+            tokenizer,
+            min(most, _QUERY_TOKENS),
+            self.folder / "queries",
+            "tokens of queries",
+        )
+        self.docs = tokenise(
+            collection.documents, docs, tokenizer, most, self.folder / "documents", "tokens of documents"
+        )
+        self._query_place, self._doc_place = self.queries.places(groups.query), self.docs.places(groups.doc)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Gather the pairs of some groups; a document that comes twice is held once."""
+        return make_batch(
+            self.queries,
+            self.docs,
+            np.repeat(self._query_place[rows], self._doc_place.shape[1]),
+            self._doc_place[rows].reshape(-1),
+        )
+
+    def remove(self) -> None:
+        """Delete the token files."""
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        self.folder.rmdir()
+
+
+def make_batch(
+    queries: TokenTable, docs: TokenTable, query_place: NDArray[np.int64], doc_place: NDArray[np.int64]
+) -> Batch:
+    """Make a batch of pairs, given as places in token tables."""
+    unique_queries, pair_query = np.unique(query_place, return_inverse=True)
+    unique_docs, pair_doc = np.unique(doc_place, return_inverse=True)
+    return Batch([queries[int(p)] for p in unique_queries], [docs[int(p)] for p in unique_docs], pair_query, pair_doc)
+
+
+def set_threads(threads: int = 0) -> int:
+    """Use so many threads, all allowed cores where 0; results' last bits depend on the number."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    return torch.get_num_threads()
