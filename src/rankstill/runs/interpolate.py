@@ -49,7 +49,8 @@ def choose_weight(ranker: Pairs, first: Pairs, quality: Callable[[Pairs], float]
     """Choose the weight of highest quality on dev; of equal ones the largest, which trusts the ranker most.
 
     Args:
-        ranker, first: Runs of the dev queries.
+        ranker: The ranker's run of the dev queries.
+        first: The first stage's run of them.
         quality: Maps a run to the mean of the measure that chooses.
 
     Returns:

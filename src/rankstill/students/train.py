@@ -168,8 +168,8 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), self.spec.clip)
         self.optimizer.step()
-        low = floor(self.spec.loss, teacher, temperature=self.spec.temperature)
-        return {"loss": value, "excess": value - float(low) if low is not None else math.nan, "learning_rate": rate}
+        low = float(floor(self.spec.loss, teacher, labels, temperature=self.spec.temperature))
+        return {"loss": value, "excess": value - low, "learning_rate": rate}
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""

@@ -1,0 +1,182 @@
+"""The stages of one or more trials in one output folder, with the folder's layout.
+
+    OUT/collection              the training collection
+    OUT/negatives/STRATEGY/     candidates, scores, groups, description (and, for `teacher`, the wider list)
+    OUT/embeddings              vectors of the groups' documents, for their diameters
+    OUT/models/NAME             trained students
+    OUT/tests/TEST/             collection, first-stage, and one run per system
+    OUT/store                   teacher scores by text, shared by everything above
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rankstill.candidates.sample import SampleSpec, sample
+from rankstill.collection.load import load
+from rankstill.collection.reference import Reference
+from rankstill.collection.splits import Split, training_split
+from rankstill.collection.store import Collection
+from rankstill.errors import SpecError
+from rankstill.groups.build import GroupSpec, build_groups
+from rankstill.records import Pairs, Rows
+from rankstill.runs.first_stage import FirstStageSpec, first_stage
+from rankstill.teachers import Teacher, score
+
+
+@dataclass(frozen=True)
+class Training:
+    """A loaded training collection and its split."""
+
+    path: Path
+    split: Split
+    reference: Reference
+
+    def open(self) -> Collection:
+        """Open the collection."""
+        return Collection(self.path)
+
+    def positives(self) -> Pairs:
+        """List every training query with its positives, as pairs to score."""
+        if not self.split.judged:
+            return Pairs.empty()
+        opened = self.open()
+        known = opened.qrels(self.split.judged).positives(opened.relevant_from)
+        query = [np.full(len(known[int(q)]), q, np.uint32) for q in self.split.train]
+        doc = [known[int(q)] for q in self.split.train]
+        flat = np.concatenate(doc)
+        return Pairs(np.concatenate(query), flat, np.full(len(flat), np.nan, np.float32))
+
+
+@dataclass(frozen=True)
+class Test:
+    """A collection to evaluate on.
+
+    Attributes:
+        name: As the tables call it.
+        path: The loaded collection.
+        split: The judged split.
+        queries: Rows of its judged queries.
+        domain: "in domain" where it is the training collection itself, else "out of domain".
+        folder: Where its runs go.
+    """
+
+    name: str
+    path: Path
+    split: str
+    queries: Rows
+    domain: str
+    folder: Path
+
+    __test__ = False
+
+
+def load_training(out: Path, reference: str, *, split: str, limit: int) -> Training:
+    """Load the training collection and choose its queries."""
+    parsed = Reference.parse(reference)
+    path = load(parsed, out / "collection")
+    return Training(path, training_split(Collection(path), split=parsed.split or split, limit=limit), parsed)
+
+
+def load_test(out: Path, reference: str, training: Training | None) -> Test:
+    """Load a test collection; the training collection is not loaded twice.
+
+    Raises:
+        SpecError: It has no judgements, or several splits and no word on which.
+    """
+    parsed = Reference.parse(reference)
+    own = training is not None and _same_texts(parsed, training.reference)
+    folder = out / "tests" / slug(test_name(parsed))
+    path = training.path if own and training is not None else load(parsed, folder / "collection")
+    opened = Collection(path)
+    split = parsed.split or _only_split(opened, reference)
+    queries = opened.qrels(split).queries()
+    return Test(test_name(parsed), path, split, queries, "in domain" if own else "out of domain", folder)
+
+
+def dev_test(training: Training, out: Path) -> Test | None:
+    """Make the test that chooses settings, of the training collection's dev queries; None where there are none."""
+    split = training.split
+    if not len(split.dev):
+        return None
+    return Test("dev", training.path, split.dev_judged, split.dev, "in domain", out / "tests" / "dev")
+
+
+def _same_texts(a: Reference, b: Reference) -> bool:
+    return (a.location, a.part, a.lists, a.relevant_from) == (b.location, b.part, b.lists, b.relevant_from)
+
+
+def test_name(reference: Reference) -> str:
+    """Name a test after its place, and its part or split where they are stated."""
+    name = Path(reference.location).name.removesuffix(".gz").removesuffix(".jsonl") or reference.location
+    if name.startswith("candidates"):
+        name = f"{Path(reference.location).resolve().parent.name} {name.removeprefix('candidates').strip('.')}".strip()
+    extra = [part for part in (reference.part, reference.split if reference.split != "test" else None) if part]
+    return " ".join([name, *extra])
+
+
+def slug(name: str) -> str:
+    """Turn a name into a folder's name."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+
+
+def _only_split(collection: Collection, reference: str) -> str:
+    splits = collection.splits
+    if "test" in splits:
+        return "test"
+    if len(splits) == 1:
+        return splits[0]
+    if not splits:
+        raise SpecError(f"{reference} has no judgements to evaluate with", hint="give it qrels, or leave it out")
+    raise SpecError(
+        f"{reference} has several judged splits: {', '.join(splits)}", hint=f"name one: {reference}#split={splits[0]}"
+    )
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """What a strategy made: folders of its stages."""
+
+    strategy: str
+    candidates: Path
+    scores: Path
+    groups: Path
+
+
+def make_groups(
+    out: Path, training: Training, teacher: Teacher, strategy: str, *, size: int, depth: int, seed: int, on_short: str
+) -> Negatives:
+    """Sample a strategy's negatives, score them, and build groups.
+
+    The strategy `teacher` first scores the whole BM25 list of `depth` documents and chooses from it.
+    """
+    folder, split = out / "negatives" / strategy, training.split
+    # Where nobody judged, one more candidate is drawn: the teacher's best becomes the positive.
+    wanted = size - 1 if split.judged else size
+    spec = SampleSpec(strategy, wanted, depth, seed, split.judged)
+    wider = None
+    if strategy == "teacher":
+        pool = SampleSpec("bm25", depth, depth, seed, split.judged)
+        drawn = sample(training.path, folder / "wider", pool, queries=split.train)
+        wider = score_pairs(out, training.path, [Pairs.read(drawn / "candidates.parquet")], teacher, folder / "wider-scores")
+    candidates = sample(training.path, folder / "candidates", spec, queries=split.train, wider=wider)
+    asked = [Pairs.read(candidates / "candidates.parquet"), training.positives()]
+    scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
+    group_spec = GroupSpec(size, seed, split.judged, on_short)  # type: ignore[arg-type]
+    groups = build_groups(training.path, candidates, scores, folder / "groups", group_spec)
+    return Negatives(strategy, candidates, scores, groups)
+
+
+def score_pairs(out: Path, collection: Path, asked: Iterable[Pairs], teacher: Teacher, to: Path) -> Path:
+    """Score pairs, each unique text pair once for the whole output folder."""
+    return score(collection, list(asked), teacher, to, store=out / "store")
+
+
+def first_stage_of(test: Test, depth: int) -> Path:
+    """Rank a test's first lists."""
+    return first_stage(test.path, test.queries, test.folder / "first-stage", FirstStageSpec(depth=depth))

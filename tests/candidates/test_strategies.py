@@ -1,0 +1,127 @@
+"""What holds for every strategy: no positives, no copies of them, no duplicates, the right number, stable draws."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rankstill.candidates import STRATEGIES
+from rankstill.candidates.sample import SampleSpec, sample
+from rankstill.candidates.strategy import Request
+from rankstill.errors import DataError, SpecError
+from rankstill.records import Pairs
+from tests.tiny_collections import make_collection, word_collection
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    return word_collection(tmp_path_factory.mktemp("words") / "c")
+
+
+def _request(collection, queries, seed=1, negatives=5, depth=20):
+    queries = np.array(queries, np.uint32)
+    positives = {q: d for split in collection.splits for q, d in collection.qrels(split).positives().items()}
+    # The wider list of `teacher`: BM25's, with scores that stand for a teacher's.
+    wider = STRATEGIES["bm25"](Request(collection, queries, positives, 40, 40, seed=0))
+    rated = Pairs(wider.query, wider.doc, np.sin(wider.doc.astype(np.float32)))
+    return Request(collection, queries, positives, negatives, depth, seed, rated)
+
+
+def _drawn(collection, strategy, queries, **options):
+    found = STRATEGIES[strategy](_request(collection, queries, **options))
+    return {q: found.doc[s].tolist() for q, s in found.per_query().items()}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(queries=st.lists(st.integers(0, 19), min_size=1, max_size=6, unique=True), seed=st.integers(0, 9), data=st.data())
+def test_draws_are_right(collection, strategy, queries, seed, data):
+    negatives = data.draw(st.integers(1, 12))
+    request = _request(collection, queries, seed, negatives, max(negatives, 20))
+    drawn = _drawn(collection, strategy, queries, seed=seed, negatives=negatives)
+    assert list(drawn) == queries
+    for query, docs in drawn.items():
+        assert len(docs) == negatives
+        assert len(set(docs)) == len(docs)
+        assert not set(docs) & set(request.positives[query].tolist())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_draw_does_not_depend_on_the_other_queries(collection, strategy):
+    together = _drawn(collection, strategy, [3, 5, 8])
+    assert together == {q: _drawn(collection, strategy, [q])[q] for q in (3, 5, 8)}
+    assert _drawn(collection, strategy, [8, 3, 5]) == together
+
+
+@pytest.mark.parametrize("strategy", ["random", "bm25"])
+def test_another_seed_is_another_draw(collection, strategy):
+    assert _drawn(collection, strategy, [3, 5, 8], seed=1) == _drawn(collection, strategy, [3, 5, 8], seed=1)
+    assert _drawn(collection, strategy, [3, 5, 8], seed=1) != _drawn(collection, strategy, [3, 5, 8], seed=2)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_copy_of_a_positive_is_never_drawn(tmp_path, strategy):
+    documents = {f"d{i}": f"wing number{i} lift" for i in range(12)}
+    documents |= {"positive": "wing lift exactly", "copy one": "wing lift exactly", "copy two": "wing lift exactly"}
+    documents = {key.replace(" ", "-"): text for key, text in documents.items()}
+    collection = make_collection(tmp_path / "c", documents, {"q": "wing lift exactly"}, [("train", "q", "positive", 1)])
+    positives = collection.qrels("train").positives()
+    everything = np.arange(15, dtype=np.uint32)
+    wider = Pairs(np.zeros(15, np.uint32), everything, np.arange(15, dtype=np.float32))
+    for seed in range(20):
+        found = STRATEGIES[strategy](Request(collection, np.array([0], np.uint32), positives, 12, 15, seed, wider))
+        assert sorted(found.doc.tolist()) == list(range(12))
+
+
+def test_bm25_draws_from_the_first_documents_only(collection):
+    first = _drawn(collection, "bm25", [4], negatives=20, depth=20)[4]
+    for seed in range(10):
+        assert set(_drawn(collection, "bm25", [4], seed=seed, negatives=5, depth=20)[4]) <= set(first)
+
+
+def test_random_reaches_every_document(collection):
+    seen = {d for seed in range(150) for d in _drawn(collection, "random", [4], seed=seed, negatives=12)[4]}
+    assert len(seen) == len(collection.documents) - 1  # all but the positive
+
+
+def test_random_is_uniform(tmp_path):
+    collection = make_collection(tmp_path / "c", {f"d{i}": f"t{i}" for i in range(101)}, {"q": "x"}, [("train", "q", "d0", 1)])
+    positives = collection.qrels("train").positives()
+    draws = [
+        STRATEGIES["random"](Request(collection, np.array([0], np.uint32), positives, 10, 10, seed)).doc for seed in range(2000)
+    ]
+    counts = np.bincount(np.concatenate(draws), minlength=101)[1:]
+    # 2,000 draws of 10 of 100: each 200 times, standard deviation sqrt(2000 * 0.1 * 0.9) = 13.4
+    assert abs(counts - 200).max() < 5 * 13.4
+
+
+def test_random_refuses_when_too_few_are_left(tmp_path):
+    collection = make_collection(tmp_path / "c", {"a": "x", "b": "y", "c": "x"}, {"q": "z"}, [("train", "q", "a", 1)])
+    positives = collection.qrels("train").positives()
+    with pytest.raises(DataError, match="query q: only 1 of 3 documents may be negatives, 2 are needed"):
+        STRATEGIES["random"](Request(collection, np.array([0], np.uint32), positives, 2, 2, 1))
+
+
+def test_the_teacher_takes_the_hardest(collection):
+    request = _request(collection, [6], negatives=5)
+    drawn = _drawn(collection, "teacher", [6], negatives=5)[6]
+    best = request.wider.ranked()
+    assert drawn == [d for d in best.doc.tolist() if d not in request.positives[6].tolist()][:5]
+
+
+def test_the_teacher_needs_a_scored_list(collection):
+    with pytest.raises(DataError, match="wider list that the teacher has scored"):
+        STRATEGIES["teacher"](Request(collection, np.array([0], np.uint32), {}, 5, 5, 1))
+
+
+def test_the_stage_refuses_a_query_without_candidates(tmp_path):
+    documents = {f"d{i}": f"wing number{i}" for i in range(5)}
+    collection = make_collection(tmp_path / "c", documents, {"q1": "wing", "q2": "zyzzyva"}, [("train", "q1", "d0", 1)])
+    with pytest.raises(DataError, match=r"1 of 2 queries have no candidate \(first: q2: 'zyzzyva'\)"):
+        sample(collection.path, tmp_path / "out", SampleSpec("bm25", 2), queries=np.array([0, 1], np.uint32))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_strategy_gets_the_nearest_name(collection, tmp_path):
+    with pytest.raises(SpecError, match="did you mean 'bm25'"):
+        sample(collection.path, tmp_path / "out", SampleSpec("bm52"), queries=np.array([1], np.uint32))
