@@ -1,0 +1,172 @@
+"""Teacher entropy: hand-worked values, scipy's entropy, the limits of temperature, theory's numbers, refusals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rankstill.errors import DataError, SpecError
+from rankstill.measures.entropy import default_temperature, entropy, listwise_entropy, pairwise_entropy
+
+LOG2 = math.log(2)
+BOTH = [pairwise_entropy, listwise_entropy]
+groups = arrays(np.float64, (3, 5), elements=st.floats(-30, 30))
+
+
+def h(p: float) -> float:
+    return -p * math.log(p) - (1 - p) * math.log(1 - p)
+
+
+def test_pairwise_by_hand():
+    # Odds 1 : 3 : 3, so two pairs with p = 1/4 and a tie.
+    scores = np.log([[1.0, 3.0, 3.0]])
+    assert pairwise_entropy(scores) == pytest.approx([(2 * h(0.25) + LOG2) / 3])
+
+
+def test_listwise_by_hand():
+    # Probabilities 1/2, 1/4, 1/4: 3/2 log 2.
+    assert listwise_entropy(np.log([[2.0, 1.0, 1.0]])) == pytest.approx([1.5 * LOG2])
+    assert listwise_entropy(np.log([[4.0, 1.0, 1.0]]), 2.0) == pytest.approx([1.5 * LOG2])
+
+
+def test_the_counterexample_of_the_theory():
+    """[2.4] Documents a, b, c with g/tau = (5, 5, -5): easy pairs (a, c) 0.0005, mined pairs (a, b) log 2."""
+    easy, mined = pairwise_entropy(np.array([[5.0, -5.0], [5.0, 5.0]]))
+    assert easy == pytest.approx(0.0005, abs=5e-5)
+    assert mined == LOG2
+    assert mined / easy == pytest.approx(1390, rel=0.01)
+
+
+def test_scores_over_their_sum_would_not_do_but_a_softmax_does():
+    """(3, -1, -1): divided by the sum, no distribution; theory section 6."""
+    scores = np.array([[3.0, -1.0, -1.0]])
+    p = np.exp(scores) / np.exp(scores).sum()
+    assert listwise_entropy(scores) == pytest.approx(-(p * np.log(p)).sum(1))
+
+
+@given(scores=groups, temperature=st.floats(0.2, 5))
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_against_plain_loops(scores: np.ndarray, temperature: float):
+    scipy_entropy = pytest.importorskip("scipy.stats").entropy
+    for row, pairwise, listwise in zip(
+        scores, pairwise_entropy(scores, temperature), listwise_entropy(scores, temperature), strict=True
+    ):
+        logits = row / temperature
+        p = np.exp(logits - logits.max())
+        assert listwise == pytest.approx(scipy_entropy(p), abs=1e-12)
+        pairs = [(logits[i], logits[j]) for i in range(5) for j in range(i)]
+        coins = [scipy_entropy(np.exp(np.array(pair) - max(pair))) for pair in pairs]
+        assert pairwise == pytest.approx(np.mean(coins), abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", BOTH)
+@given(scores=groups, shift=st.floats(-100, 100), order=st.permutations(range(5)), factor=st.floats(0.5, 4))
+@settings(max_examples=40, derandomize=True, deadline=None)
+def test_invariances(measure, scores: np.ndarray, shift: float, order: list[int], factor: float):
+    expected = measure(scores, 1.5)
+    assert measure(scores + shift, 1.5) == pytest.approx(expected, abs=1e-9)
+    assert measure(scores[:, order], 1.5) == pytest.approx(expected, abs=1e-12)
+    assert measure(scores * factor, 1.5 * factor) == pytest.approx(expected, abs=1e-9)
+    assert measure(-scores, 1.5) == pytest.approx(expected, abs=1e-12) or measure is listwise_entropy
+    highest = LOG2 if measure is pairwise_entropy else math.log(5)
+    assert ((expected >= 0) & (expected <= highest)).all()
+    normalised = measure(scores, 1.5, normalised=True)
+    assert normalised * highest == pytest.approx(expected)
+    assert (normalised <= 1).all()
+
+
+@pytest.mark.parametrize("measure", BOTH)
+def test_entropy_rises_with_the_temperature_from_certain_to_undecided(measure):
+    scores = np.random.default_rng(0).normal(size=(20, 8))
+    values = np.array([measure(scores, tau, normalised=True) for tau in (1e-6, 0.1, 1.0, 10.0, 1e6)])
+    assert (np.diff(values, axis=0) > 0).all()
+    assert values[0] == pytest.approx(0, abs=1e-12)
+    assert values[-1] == pytest.approx(1)
+
+
+def test_for_two_documents_both_coincide():
+    scores = np.random.default_rng(0).normal(size=(50, 2))
+    assert pairwise_entropy(scores) == pytest.approx(listwise_entropy(scores), abs=1e-14)
+
+
+def test_all_alike_is_exactly_the_maximum_and_ties_of_a_certain_teacher_keep_theirs():
+    same = np.full((2, 7), 3.3, np.float32)
+    assert pairwise_entropy(same, normalised=True).tolist() == [1, 1]
+    assert listwise_entropy(same, normalised=True).tolist() == [1, 1]
+    cold = np.array([[1e6, 1e6, -1e6]])
+    assert pairwise_entropy(cold) == pytest.approx([LOG2 / 3])
+    assert listwise_entropy(cold) == pytest.approx([LOG2])
+
+
+def test_large_and_small_margins_keep_their_digits():
+    # h(s(50)) = 51 e^-50 to first order: computed from p, which rounds to 1, it would be 0 or NaN.
+    assert pairwise_entropy(np.array([[50.0, 0.0]])) == pytest.approx([51 * math.exp(-50)], rel=1e-9)
+    assert listwise_entropy(np.array([[0.0, -40.0]])) == pytest.approx([41 * math.exp(-40)], rel=1e-2)
+    assert np.isfinite(pairwise_entropy(np.array([[3e38, -3e38]], np.float32))).all()
+
+
+def test_blocks_do_not_show():
+    scores = np.random.default_rng(0).normal(size=(40_000, 16)).astype(np.float32)
+    whole = pairwise_entropy(scores)
+    picked = [0, 8737, 8738, 39_999]
+    assert (pairwise_entropy(scores[picked]) == whole[picked]).all()
+
+
+def test_default_temperature_by_hand():
+    # Margins ±2, ±1, ±1 in one group and ±4, ±2, ±2 in the other: mean square (6 + 24) / 6 = 5.
+    scores = np.array([[0.0, 1.0, 2.0], [10.0, 12.0, 14.0]])
+    assert default_temperature(scores) == pytest.approx(0.5 * math.sqrt(5))
+    assert default_temperature(scores, c=2.0) == pytest.approx(2 * math.sqrt(5))
+
+
+def test_default_temperature_makes_teachers_of_any_scale_comparable():
+    scores = np.random.default_rng(0).normal(size=(100, 8))
+    other = 40 * scores + np.random.default_rng(1).normal(size=(100, 1))
+    assert default_temperature(other) == pytest.approx(40 * default_temperature(scores))
+    values = [pairwise_entropy(s, default_temperature(s)) for s in (scores, other)]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_a_constant_teacher_is_refused():
+    with pytest.raises(DataError, match=r"constant score to the documents of all 3 groups \(first: 0.5\)"):
+        default_temperature(np.full((3, 4), 0.5, np.float32))
+    # Constant within each group is constant enough, and so are differences in the last digit.
+    with pytest.raises(DataError, match="constant"):
+        default_temperature(np.repeat(np.arange(3.0)[:, None], 4, axis=1))
+    jitter = np.float32(0.9) + np.float32(6e-8) * (np.arange(12).reshape(3, 4) % 2)
+    with pytest.raises(DataError, match="constant"):
+        default_temperature(jitter.astype(np.float32))
+    # One group with a preference is enough.
+    assert default_temperature(np.array([[0.5, 0.5], [0.5, 0.6]])) > 0
+
+
+def test_summary():
+    scores = np.random.default_rng(0).normal(size=(200, 4))
+    got = entropy(scores, 0.5)
+    assert (got.temperature, got.size) == (0.5, 4)
+    assert got.pairwise.mean == pytest.approx(pairwise_entropy(scores, 0.5).mean())
+    assert got.listwise.mean == pytest.approx(listwise_entropy(scores, 0.5).mean())
+    # Hoeffding: log 2 · sqrt(log(40) / 400).
+    assert got.pairwise.high - got.pairwise.mean == pytest.approx(LOG2 * math.sqrt(math.log(40) / 400))
+    assert got.pairwise_normalised.mean == pytest.approx(got.pairwise.mean / LOG2)
+    assert got.listwise_normalised.mean == pytest.approx(got.listwise.mean / math.log(4))
+    assert got.pairwise.n == 200
+
+
+@pytest.mark.parametrize("measure", [*BOTH, default_temperature])
+def test_refusals(measure):
+    bad = np.zeros((4, 3))
+    bad[2, 1], bad[3, 0] = math.nan, math.inf
+    with pytest.raises(DataError, match=r"2 of 4 groups hold a score that is not finite \(first: row 2\)"):
+        measure(bad)
+    for shape in ((4,), (0, 3), (4, 1)):
+        with pytest.raises(SpecError, match="two documents or more"):
+            measure(np.zeros(shape))
+    for tau in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(SpecError, match="must be above 0"):
+            measure(np.zeros((4, 3)), tau)
