@@ -89,5 +89,6 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
 
 def say(message: str) -> None:
     """Tell the user something, on stderr."""
-    console.print(message, soft_wrap=True)
+    # No markup: an id or a path may hold square brackets.
+    console.print(message, soft_wrap=True, markup=False)
     sys.stderr.flush()
