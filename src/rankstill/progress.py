@@ -92,3 +92,9 @@ def say(message: str) -> None:
     # No markup: an id or a path may hold square brackets.
     console.print(message, soft_wrap=True, markup=False)
     sys.stderr.flush()
+
+
+def note(message: str) -> None:
+    """Tell the user something that changes how the result should be read, on stderr."""
+    console.print("note: ", style="yellow", end="")
+    say(message)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
-from rankstill.records import Rows
+from rankstill.records import Pairs, Rows
 
 DEV_SHARE = 0.1
 DEV_MOST = 200
@@ -82,3 +82,20 @@ def _first(collection: Collection, rows: Rows, limit: int) -> Rows:
     hashes = [hashlib.sha256(i.encode()).digest() for i in collection.queries.ids(rows)]
     order = sorted(range(len(rows)), key=hashes.__getitem__)[:limit]
     return np.sort(rows[order])
+
+
+def positives_of(collection: Collection, judged: str, queries: Rows) -> Pairs:
+    """List the positives of queries as pairs without scores: what a teacher has to score besides the candidates.
+
+    Args:
+        collection: The training collection.
+        judged: The judged split; "" where there are no judgements, and so no positives.
+        queries: Rows; may repeat.
+    """
+    known = collection.qrels(judged).positives(collection.relevant_from) if judged else {}
+    rows = [(int(q), known[int(q)]) for q in np.unique(queries) if int(q) in known]
+    if not rows:
+        return Pairs.empty()
+    doc = np.concatenate([docs for _, docs in rows])
+    query = np.repeat(np.array([q for q, _ in rows], np.uint32), [len(docs) for _, docs in rows])
+    return Pairs(query, doc, np.full(len(doc), np.nan, np.float32))

@@ -12,7 +12,7 @@ import numpy as np
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, MissingScores, SpecError
 from rankstill.files import read_manifest, run_stage
-from rankstill.progress import say
+from rankstill.progress import note
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Pairs, Rows, Scores32
 
@@ -120,7 +120,7 @@ def _short_queries(collection: Collection, short: list[tuple[int, int]], total: 
     )
     if spec.on_short == "refuse" or len(short) == total:
         raise DataError(what, hint="raise --depth, lower --size, or drop those queries: --on-short drop")
-    say(f"[yellow]note[/]: {what}; dropped")
+    note(f"{what}; dropped")
 
 
 def _with_scores(collection: Collection, scored: Pairs, queries: list[int], members: list[Rows], size: int) -> Groups:

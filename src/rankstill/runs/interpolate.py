@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.collection.store import Collection
 from rankstill.errors import DataError
+from rankstill.files import run_stage
 from rankstill.records import Pairs
+from rankstill.runs.run_files import read_run, write_run
 
 WEIGHTS = tuple(round(w / 20, 2) for w in range(21))
 """The weights tried on dev: 0 (the first stage alone) to 1 (the ranker alone)."""
@@ -59,3 +65,23 @@ def choose_weight(ranker: Pairs, first: Pairs, quality: Callable[[Pairs], float]
     found = {weight: quality(interpolate(ranker, first, weight)) for weight in WEIGHTS}
     best = max(found.values())
     return max(w for w, q in found.items() if q == best), found
+
+
+@dataclass(frozen=True)
+class InterpolateSpec:
+    """What determines an interpolated run: the ranker's share, and the run's name in TREC form."""
+
+    weight: float
+    tag: str = "interpolated"
+
+
+def interpolate_runs(collection: Path, ranker: Path, first: Path, out: Path, spec: InterpolateSpec) -> Path:
+    """Write the interpolation of two runs as a run (`run.parquet`, `run.trec`)."""
+
+    def build(work: Path) -> Mapping[str, Any]:
+        run = interpolate(read_run(ranker), read_run(first), spec.weight)
+        write_run(work, run, Collection(collection), spec.tag)
+        return {"pairs": len(run)}
+
+    inputs = {"collection": collection, "ranker": ranker, "first": first}
+    return run_stage(out, stage="interpolate", spec=spec, inputs=inputs, build=build)

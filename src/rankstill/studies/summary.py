@@ -1,0 +1,164 @@
+"""The summary of a distillation: everything that the tables and the report show, as plain JSON (docs/formats.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
+from rankstill.measures.describe import DESCRIPTION
+from rankstill.studies.evaluate import FIRST, TEACHER, Evaluation, describe_test, mixed_name
+from rankstill.studies.sentences import verdict
+from rankstill.studies.steps import Negatives, Test, Training
+from rankstill.teachers import Teacher
+
+_CURVE_POINTS = 120
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A student and what made it."""
+
+    name: str
+    model: Path
+    strategy: str
+    loss: str
+    architecture: str
+    weight: float | None
+    dev: float | None
+
+
+@dataclass(frozen=True)
+class Described:
+    """A strategy's groups and their description."""
+
+    negatives: Negatives
+    description: Path
+
+
+def summarise(
+    *,
+    title: str,
+    subtitle: str,
+    command: str,
+    settings: Mapping[str, Any],
+    training: Training,
+    teacher: Teacher,
+    described: Sequence[Described],
+    trained: Sequence[Trained],
+    tests: Sequence[Test],
+    results: Sequence[Mapping[str, Any]],
+    how: Evaluation,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Put the summary together from the folders of finished stages."""
+    opened = training.open()
+    summary = {
+        "title": title,
+        "subtitle": subtitle,
+        "command": command,
+        "notes": list(notes),
+        "collection": {
+            "name": opened.manifest["spec"]["name"],
+            "documents": len(opened.documents),
+            "queries": len(opened.queries),
+            "training_queries": len(training.split.train),
+            "facts": {"dev": training.split.note, **opened.manifest["spec"].get("facts", {})},
+        },
+        "teacher": {"name": teacher.name, "kind": teacher.kind, "fingerprint": teacher.fingerprint},
+        "settings": to_json(settings),
+        "tests": [describe_test(test) for test in tests],
+        "systems": _systems(trained, results),
+        "measures": list(how.measures),
+        "headline": how.headline,
+        "results": [dict(row) for row in results],
+        "strategies": [_strategy(d) for d in described],
+        "curves": [_curve(student) for student in trained],
+        "examples": [
+            {"strategy": d.negatives.strategy, **_read(d.description / DESCRIPTION)["example"]} for d in described
+        ],
+        "cost": _cost(described, trained),
+        "provenance": {
+            "hardware": hardware(),
+            "seed": how.seed,
+            "versions": versions(),
+            "fingerprints": {
+                "collection": path_fingerprint(training.path),
+                **{f"groups {d.negatives.strategy}": path_fingerprint(d.negatives.groups) for d in described},
+                **{f"student {s.name}": path_fingerprint(s.model) for s in trained},
+            },
+        },
+    }
+    return {**summary, "verdict": verdict(summary)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    systems: list[dict[str, Any]] = [{"name": FIRST, "kind": "first stage"}]
+    if any(row["system"] == TEACHER for row in results):
+        systems.append({"name": TEACHER, "kind": "teacher"})
+    for student in trained:
+        made = {"strategy": student.strategy, "loss": student.loss, "architecture": student.architecture}
+        parameters = read_manifest(student.model)["counts"]["parameters"]
+        systems.append({"name": student.name, "kind": "student", "parameters": parameters, "dev": student.dev, **made})
+        if student.weight is not None:
+            mixed = {
+                "name": mixed_name(student.name),
+                "kind": "interpolated",
+                "of": student.name,
+                "weight": student.weight,
+            }
+            systems.append({**mixed, "parameters": parameters, **made})
+    return systems
+
+
+def _strategy(described: Described) -> dict[str, Any]:
+    scored = read_manifest(described.negatives.scores)["counts"]
+    found = _read(described.description / DESCRIPTION)
+    robust = found.pop("robust_diameter", None)
+    found.pop("example")
+    return {
+        "name": described.negatives.strategy,
+        **found,
+        **({"robust_diameter": robust["value"]} if robust else {}),
+        "pairs_asked": scored["asked"],
+        "pairs_scored": scored["scored"],
+    }
+
+
+def _curve(student: Trained) -> dict[str, Any]:
+    """Thin a training curve to what a picture can show: means over equal stretches of steps."""
+    table = pq.read_table(student.model / "training.parquet").to_pydict()
+    stretches = np.array_split(np.arange(len(table["step"])), min(_CURVE_POINTS, len(table["step"])))
+
+    def thinned(name: str) -> list[float]:
+        values = np.array(table[name], np.float64)
+        return [round(float(values[s].mean()), 6) for s in stretches]
+
+    return {
+        "system": student.name,
+        "steps": [int(table["step"][s[-1]]) for s in stretches],
+        "loss": thinned("loss"),
+        "excess": thinned("excess"),
+    }
+
+
+def _cost(described: Sequence[Described], trained: Sequence[Trained]) -> dict[str, Any]:
+    """Count what was paid, in units that do not depend on the machine's mood; seconds stand in each cost.json."""
+    scored = [read_manifest(d.negatives.scores)["counts"] for d in described]
+    return {
+        "pairs_asked": sum(c["asked"] for c in scored),
+        "pairs_scored": sum(c["scored"] for c in scored),
+        "documents_seen": sum(read_manifest(s.model)["counts"]["documents_seen"] for s in trained),
+        "students": len(trained),
+    }
