@@ -1,0 +1,42 @@
+# `make` alone lists the targets. Everything is installed into .venv, from the versions in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_OUT ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: .venv/demo.done ## set up, distil small rankers on built-in data, write a report (minutes)
+	$(BIN)/rankstill demo --out $(DEMO_OUT)
+
+test: .venv/dev.done ## set up and pass the fast tests (under 4 minutes)
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev.done ## the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev.done ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev.done ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev.done ## time and memory on generated collections
+	$(BIN)/python -m benchmarks.million
+
+clean: ## remove what the targets made
+	rm -rf .venv $(DEMO_OUT)
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankstill needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/%.done: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	touch $@

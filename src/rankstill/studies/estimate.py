@@ -1,0 +1,134 @@
+"""`--dry-run`: what a distillation would do, how many pairs it would score, and about how long that would take.
+
+The input is read once to count it; the teacher's and the student's speed are measured on a handful of the input's own
+texts, in about ten seconds. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from rankstill.collection.store import Collection
+from rankstill.progress import console, say
+from rankstill.randomness import rng_for
+from rankstill.records import Groups, Rows
+from rankstill.students.train import EPOCHS, measure_speed, set_threads
+from rankstill.studies.distill import DistillSpec, own_tests
+from rankstill.studies.steps import Test, Training, load_training
+from rankstill.teachers import Teacher, open_teacher
+
+_SAMPLE = 64
+"""Pairs that the speeds are measured on."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage of the plan: how much of what, and about how many seconds."""
+
+    stage: str
+    work: str
+    seconds: float
+
+
+def print_plan(spec: DistillSpec) -> None:
+    """Print what `distill` would do, on stderr."""
+    set_threads()
+    with tempfile.TemporaryDirectory(prefix="rankstill-plan-") as folder:
+        lines = plan(spec, Path(folder))
+    table = Table("stage", "work", "about", title="what would be done (nothing was written)", title_justify="left")
+    for line in lines:
+        table.add_row(line.stage, line.work, duration(line.seconds))
+    table.add_section()
+    table.add_row("all", "", duration(sum(line.seconds for line in lines)))
+    console.print(table)
+    say(f"memory: about {_memory(spec)} MB while training, besides memory-mapped files")
+
+
+def plan(spec: DistillSpec, folder: Path) -> list[Line]:
+    """Plan a distillation: load its input into `folder`, count, and measure speeds on a sample."""
+    began = time.monotonic()
+    training = load_training(folder, spec.collection, split=spec.split, limit=spec.queries)
+    tests = own_tests(folder, training, spec.tests)
+    loading = time.monotonic() - began
+    teacher = open_teacher(spec.teacher, precision=spec.precision)
+    opened, queries = training.open(), len(training.split.train)
+    per_pair = _teacher_seconds(opened, training.split.train, teacher, spec.seed)
+    asked, unique = _pairs(spec, training)
+    lists = sum(len(t.queries) for t in tests) * spec.test_depth
+    epochs = spec.epochs or EPOCHS[spec.student.architecture]
+    seen = epochs * queries * spec.size
+    train_rate, rank_rate = _student_rates(opened, training, spec)
+    documents = len(opened.documents) + sum(len(Collection(t.path).documents) for t in tests if t.domain != "in domain")
+    return [
+        Line("load", f"{len(opened.documents):,} documents, {len(opened.queries):,} queries", loading),
+        Line(
+            "sample", f"{queries:,} queries x {spec.size - 1} from {spec.strategy}", documents / 25_000 + queries / 500
+        ),
+        Line("score", f"{asked:,} pairs asked, at most {unique:,} scored by {teacher.name}", unique * per_pair),
+        Line("group", f"{queries:,} groups of {spec.size}", queries / 20_000),
+        Line("train", f"{spec.student.name}, {spec.loss}, {epochs} epochs: {seen:,} documents seen", seen / train_rate),
+        Line("rank", _tests_words(tests, spec), lists * per_pair + (lists + _dev_pairs(spec, training)) / rank_rate),
+        Line("measure", f"{', '.join(spec.measures)}, 95% intervals; report", 5.0),
+    ]
+
+
+def _tests_words(tests: list[Test], spec: DistillSpec) -> str:
+    if not tests:
+        return "no test"
+    return "; ".join(f"{t.name} ({len(t.queries):,} queries x {spec.test_depth})" for t in tests)
+
+
+def _pairs(spec: DistillSpec, training: Training) -> tuple[int, int]:
+    """Count the pairs asked for in training, and those that are distinct for certain to be scored at most."""
+    queries = len(training.split.train)
+    drawn = queries * (spec.size - 1) + len(training.positives())
+    wider = queries * spec.depth if spec.strategy == "teacher" else 0
+    return drawn + wider, (wider + len(training.positives())) if wider else drawn
+
+
+def _dev_pairs(spec: DistillSpec, training: Training) -> int:
+    return len(training.split.dev) * spec.test_depth if spec.interpolate else 0
+
+
+def _teacher_seconds(collection: Collection, queries: Rows, teacher: Teacher, seed: int) -> float:
+    """Measure the teacher's seconds per pair, on random pairs; 0 for teachers that only look scores up."""
+    if teacher.kind in ("run", "labels"):
+        return 0.0
+    rng = rng_for(seed, "plan")
+    query = rng.choice(queries, _SAMPLE).astype(np.uint32)
+    doc = rng.integers(len(collection.documents), size=_SAMPLE).astype(np.uint32)
+    teacher.score(collection, query[:8], doc[:8])
+    began = time.monotonic()
+    teacher.score(collection, query, doc)
+    return (time.monotonic() - began) / _SAMPLE
+
+
+def _student_rates(collection: Collection, training: Training, spec: DistillSpec) -> tuple[float, float]:
+    """Measure documents per second trained and ranked, on groups of random documents."""
+    rng = rng_for(spec.seed, "plan groups")
+    count = max(_SAMPLE // spec.size, 2)
+    doc = rng.integers(len(collection.documents), size=(count, spec.size)).astype(np.uint32)
+    label = np.zeros(doc.shape, np.float32)
+    label[:, 0] = 1
+    score = rng.normal(size=doc.shape).astype(np.float32)
+    groups = Groups(rng.choice(training.split.train, count).astype(np.uint32), doc, score, label)
+    return measure_speed(collection, groups, spec.train_spec(1.0))
+
+
+def _memory(spec: DistillSpec) -> int:
+    """Estimate resident memory: the libraries, weights with gradients and moments, a micro-batch's activations."""
+    parameters = {"static": 12e6}.get(spec.student.architecture, 12e6 + 1.8e6 * (spec.student.layers or 6))
+    return round(700 + parameters * 16 / 2**20 + 4096 * 384 * 4 * 34 * max(spec.student.layers, 1) / 2**20)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person says them: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
