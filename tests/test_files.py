@@ -65,7 +65,9 @@ def test_two_runs_write_the_same_bytes_but_for_the_cost(tmp_path):
 
 def test_another_specs_output_is_refused_and_kept(tmp_path):
     out = _stage(tmp_path / "out")
-    with pytest.raises(OutputError, match=r"output of another run: its spec differs \(there: text = abc; asked: text = x"):
+    with pytest.raises(
+        OutputError, match=r"output of another run: its spec differs \(there: text = abc; asked: text = x"
+    ):
         _stage(tmp_path / "out", "x")
     assert (out / "data.txt").read_text() == "abc"
 

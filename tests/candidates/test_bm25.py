@@ -39,7 +39,10 @@ def test_scores_are_those_of_bm25s(tmp_path, k1, b):
     collection = word_collection(tmp_path / "c")
     stemmer = Stemmer.Stemmer("english")
     theirs = bm25s.BM25(k1=k1, b=b, method="lucene")
-    theirs.index(bm25s.tokenize(list(collection.documents), stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    theirs.index(
+        bm25s.tokenize(list(collection.documents), stopwords="en", stemmer=stemmer, show_progress=False),
+        show_progress=False,
+    )
     ours = Index(collection.documents, k1=k1, b=b)
     for query in collection.queries:
         tokens = bm25s.tokenize(query, stopwords="en", stemmer=stemmer, show_progress=False, return_ids=False)[0]

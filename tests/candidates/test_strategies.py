@@ -34,7 +34,9 @@ def _drawn(collection, strategy, queries, **options):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(queries=st.lists(st.integers(0, 19), min_size=1, max_size=6, unique=True), seed=st.integers(0, 9), data=st.data())
+@given(
+    queries=st.lists(st.integers(0, 19), min_size=1, max_size=6, unique=True), seed=st.integers(0, 9), data=st.data()
+)
 def test_draws_are_right(collection, strategy, queries, seed, data):
     negatives = data.draw(st.integers(1, 12))
     request = _request(collection, queries, seed, negatives, max(negatives, 20))
@@ -85,10 +87,13 @@ def test_random_reaches_every_document(collection):
 
 
 def test_random_is_uniform(tmp_path):
-    collection = make_collection(tmp_path / "c", {f"d{i}": f"t{i}" for i in range(101)}, {"q": "x"}, [("train", "q", "d0", 1)])
+    collection = make_collection(
+        tmp_path / "c", {f"d{i}": f"t{i}" for i in range(101)}, {"q": "x"}, [("train", "q", "d0", 1)]
+    )
     positives = collection.qrels("train").positives()
     draws = [
-        STRATEGIES["random"](Request(collection, np.array([0], np.uint32), positives, 10, 10, seed)).doc for seed in range(2000)
+        STRATEGIES["random"](Request(collection, np.array([0], np.uint32), positives, 10, 10, seed)).doc
+        for seed in range(2000)
     ]
     counts = np.bincount(np.concatenate(draws), minlength=101)[1:]
     # 2,000 draws of 10 of 100: each 200 times, standard deviation sqrt(2000 * 0.1 * 0.9) = 13.4

@@ -75,7 +75,9 @@ def test_without_judgements_the_teachers_best_stands_in(tmp_path, collection):
 def test_a_missing_score_refuses_and_is_never_zero(tmp_path, collection):
     keep = SCORED.doc != 5
     scored = Pairs(SCORED.query[keep], SCORED.doc[keep], SCORED.score[keep])
-    with pytest.raises(MissingScores, match=r"1 of 8 pairs have no teacher score \(first: query q0, document d5\)") as error:
+    with pytest.raises(
+        MissingScores, match=r"1 of 8 pairs have no teacher score \(first: query q0, document d5\)"
+    ) as error:
         _build(tmp_path, collection, GroupSpec(size=4), scored=scored)
     assert "rankstill score" in error.value.hint
     assert not (tmp_path / "groups").exists()
