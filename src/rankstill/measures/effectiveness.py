@@ -50,10 +50,9 @@ def per_query(
         evaluator = ir_measures.evaluator(set(wanted.values()), _grades(qrels))
     except ValueError as error:
         raise SpecError(f"a measure cannot be computed here: {error}", hint="leave it out") from error
+    # The evaluator itself yields a value for every judged query, the measure's default (0) where the run has none.
     found = {(metric.measure, metric.query_id): float(metric.value) for metric in evaluator.iter_calc(_stand_ins(run))}
-    return {
-        name: {query: found.get((measure, str(query)), 0.0) for query in queries} for name, measure in wanted.items()
-    }
+    return {name: {query: found[measure, str(query)] for query in queries} for name, measure in wanted.items()}
 
 
 def full_name(name: str, relevant_from: int = 1) -> str:

@@ -65,7 +65,7 @@ def lce(
         DataError: A group lacks a positive or a negative.
     """
     batch = _scaled(student, teacher, labels, mask, temperature, student_temperature)
-    positive = (batch.labels > 0) & batch.mask
+    positive = batch.labels > 0
     negative = batch.mask & ~positive
     _require(positive.any(1), "have no positive", "lce needs a label above 0 in each group")
     _require(negative.any(1), "have no negative", "lce needs a document with label 0 in each group")
@@ -145,7 +145,7 @@ def kl(
     """
     batch = _scaled(student, teacher, labels, mask, temperature, student_temperature)
     log_p, log_q = (_log_softmax(scores, batch.mask) for scores in (batch.teacher, batch.student))
-    divergence = torch.where(batch.mask, log_p.exp() * (log_p - log_q), 0.0).sum(1)
+    divergence = (log_p.exp() * (log_p - log_q)).sum(1)
     return divergence.mean() * (temperature if student_temperature is None else student_temperature) ** 2
 
 
