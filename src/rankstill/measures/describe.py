@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
+from rankstill.errors import DataError
 from rankstill.files import run_stage, to_json, write_json
 from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
 from rankstill.measures.locality import locality, squared_diameters
 from rankstill.randomness import rng_for
-from rankstill.records import Groups, write_parquet
+from rankstill.records import Groups, Rows, write_parquet
 
 DESCRIPTION = "description.json"
 _POINTS, _SCORES = 400, 2000
@@ -54,7 +55,7 @@ def describe(collection: Path, groups: Path, embeddings: Path | None, out: Path,
         if embeddings is not None:
             rows = np.load(embeddings / "rows.npy", allow_pickle=False)
             vectors = np.load(embeddings / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-            places = np.searchsorted(rows, table.doc)
+            places = _places(rows, table.doc)
             found = locality(vectors, places, seed=spec.seed)
             columns["squared_diameter"] = squared_diameters(vectors, places)
             summary["diameter"] = to_json(found.rms)
@@ -67,6 +68,22 @@ def describe(collection: Path, groups: Path, embeddings: Path | None, out: Path,
 
     inputs = {"collection": collection, "groups": groups} | ({"embeddings": embeddings} if embeddings else {})
     return run_stage(out, stage="describe", spec=spec, inputs=inputs, build=build)
+
+
+def _places(rows: Rows, docs: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Find where documents stand among the embedded rows.
+
+    Raises:
+        DataError: Some have no embedding.
+    """
+    places = np.minimum(np.searchsorted(rows, docs), len(rows) - 1)
+    missing = int((rows[places] != docs).sum())
+    if missing:
+        raise DataError(
+            f"{missing} of {docs.size} documents have no embedding (first: row {docs[rows[places] != docs][0]})",
+            hint="embed the documents of these very groups",
+        )
+    return places
 
 
 def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:

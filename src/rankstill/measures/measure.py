@@ -93,7 +93,14 @@ def _results(values: Mapping[str, Values], spec: MeasureSpec) -> list[dict[str, 
         for name, by_query in found.items():
             own = np.array(list(by_query.values()))
             mean = mean_interval(own, seed=spec.seed, level=spec.level)
-            row = {"system": system, "measure": name, "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
+            row = {
+                "system": system,
+                "measure": name,
+                "mean": mean.mean,
+                "low": mean.low,
+                "high": mean.high,
+                "n": mean.n,
+            }
             if system != spec.baseline and spec.baseline in values:
                 base = np.array(list(values[spec.baseline][name].values()))
                 gap = difference_interval(own, base, seed=spec.seed, level=spec.level)
