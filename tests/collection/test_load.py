@@ -239,17 +239,23 @@ def test_a_list_file_alone(tmp_path):
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["spec"]["facts"]["kind"] == "candidate lists"
 
 
-@pytest.mark.parametrize(("reference", "part"), [("pydocs", "main"), ("pydocs#part=ood", "ood")])
-def test_pydocs_by_name(monkeypatch, reference, part):
+@pytest.mark.parametrize(
+    ("reference", "part", "size"), [("pydocs", "main", "full"), ("pydocs#part=ood,size=demo", "ood", "demo")]
+)
+def test_pydocs_by_name(monkeypatch, reference, part, size):
     fake = types.ModuleType("rankstill.collection.pydocs")
-    fake.source = lambda part: part
+    fake.source = lambda part, size: (part, size)
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    assert find(Reference.parse(reference)) == part
+    assert find(Reference.parse(reference)) == (part, size)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [("part=ood", "only pydocs has parts"), ("lists=bm25", "has no candidate lists 'bm25'")],
+    [
+        ("part=ood", "only pydocs has parts"),
+        ("size=9", "only pydocs has sizes"),
+        ("lists=bm25", "has no candidate lists 'bm25'"),
+    ],
 )
 def test_options_that_do_not_fit(beir, options, message):
     with pytest.raises(SpecError, match=message):

@@ -13,6 +13,7 @@ from rankstill.errors import SpecError
         ("data/scifact#", Reference("data/scifact")),
         ("data/dl19#relevant_from=2,split=test", Reference("data/dl19", split="test", relevant_from=2)),
         ("pydocs#part=ood", Reference("pydocs", part="ood")),
+        ("pydocs#size=demo", Reference("pydocs", size="demo")),
         ("data/wikiqa#lists=dev,dev=dev", Reference("data/wikiqa", lists="dev", dev="dev")),
     ],
 )

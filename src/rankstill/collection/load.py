@@ -78,12 +78,14 @@ def find(reference: Reference) -> Source:
     path = Path(reference.location).expanduser()
     if reference.part is not None and reference.location != "pydocs":
         raise SpecError(f"{reference}: only pydocs has parts", hint="leave out part=")
+    if reference.size is not None and reference.location != "pydocs":
+        raise SpecError(f"{reference}: only pydocs has sizes", hint="leave out size=")
     if reference.lists is not None and (reference.location == "pydocs" or path.is_file()):
         raise SpecError(f"{reference}: there is no choice of candidate lists here", hint="leave out lists=")
     if reference.location == "pydocs":
         from rankstill.collection.pydocs import source as pydocs_source
 
-        return pydocs_source(reference.part or "main")
+        return pydocs_source(reference.part or "main", reference.size or "full")
     if path.is_dir():
         if (path / MANIFEST).is_file():
             raise DataError(
@@ -144,6 +146,7 @@ def _write(source: Source, relevant_from: int, work: Path) -> Json:
         "lists": 0 if lists is None else len(lists),
         "empty_documents": len(empty),
         "repeated_judgements": repeated,
+        **source.counts(),
     }
 
 

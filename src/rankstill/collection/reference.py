@@ -7,15 +7,15 @@ from typing import Self
 
 from rankstill.errors import SpecError, unknown_name
 
-_KEYS = ("split", "dev", "relevant_from", "part", "lists")
+_KEYS = ("split", "dev", "relevant_from", "part", "size", "lists")
 
 
 @dataclass(frozen=True)
 class Reference:
     """A collection and how to use it.
 
-    >>> Reference.parse("../shared/data/dl19-passage#relevant_from=2,split=test")
-    Reference(location='../shared/data/dl19-passage', split='test', dev=None, relevant_from=2, part=None, lists=None)
+    >>> Reference.parse("../shared/data/dl19-passage#relevant_from=2,split=test").relevant_from
+    2
 
     Attributes:
         location: A folder, a file of candidate lists, `pydocs`, or an ir_datasets id.
@@ -23,6 +23,7 @@ class Reference:
         dev: The judged split that chooses settings. All splits are loaded, whatever stands here.
         relevant_from: The lowest grade that counts as relevant; 1 unless given.
         part: Which part of a collection that has parts, such as `ood` of pydocs.
+        size: How much of a collection that can be sampled: `full`, `demo` or a number of documents, for pydocs.
         lists: Which candidate lists to take, where there are several; `none` for none.
     """
 
@@ -31,6 +32,7 @@ class Reference:
     dev: str | None = None
     relevant_from: int | None = None
     part: str | None = None
+    size: str | None = None
     lists: str | None = None
 
     @classmethod

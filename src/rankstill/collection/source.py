@@ -35,6 +35,7 @@ class Source:
             under `qrels.SPLIT`, lists under a name that begins with `lists`, for the messages.
         identity: What identifies a source that is not made of files: equal identities mean equal content.
         facts: Whatever else the manifest should say: kind, versions, choices, what was left out.
+        counts: What reading showed, for the counts of the manifest; called after everything else has been read.
         expected: How many documents there will be, for the progress bar; None where nobody knows beforehand.
     """
 
@@ -46,4 +47,5 @@ class Source:
     files: Mapping[str, Path] = field(default_factory=dict)
     identity: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    counts: Callable[[], Mapping[str, Any]] = dict
     expected: Callable[[], int | None] = _unknown
