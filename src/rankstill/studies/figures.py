@@ -239,13 +239,14 @@ def _density(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray
 def learning(summary: Summary) -> Picture | None:
     """Draw what is still to be learnt at each step, one panel a loss: its excess where there is one, else the loss."""
     systems = {s["name"]: s for s in summary["systems"]}
+    curves = [(systems.get(c["system"], {"name": c["system"]}), c) for c in summary.get("curves") or []]
+    floored = {system.get("loss") for system, curve in curves if rows.has_excess(curve)}
     panels: dict[tuple[str, bool], list[tuple[Entry, NDArray[np.float64]]]] = {}
-    for curve in summary.get("curves") or []:
-        system = systems.get(curve["system"], {"name": curve["system"]})
-        has_excess = rows.has_excess(curve)
-        line = _curve(curve, "excess" if has_excess else "loss")
+    for system, curve in curves:
+        line = _curve(curve, "excess") if system.get("loss") in floored else _curve(curve, "loss")
         if len(line):
-            panels.setdefault((str(system.get("loss") or ""), has_excess), []).append((system, line))
+            key = (str(system.get("loss") or ""), system.get("loss") in floored)
+            panels.setdefault(key, []).append((system, line))
     if not panels:
         return None
     drawn = tuple(_learning_panel(summary, i, key, lines) for i, (key, lines) in enumerate(panels.items()))
