@@ -129,11 +129,17 @@ def hostile(value: Any, text: str) -> Any:
     return f"{value}{text}" if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onclick='x", "</style></svg>&amp;", "{{ 7 }}"],
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onclick='x",
+    "</style></svg>&amp;",
+    "--><!-- {{ 7 }} {% raw %}",
 )
-def test_no_text_becomes_markup(text: str) -> None:
+
+
+def test_no_text_becomes_markup() -> None:
+    text = "".join(HOSTILE)
     page, found = Page(render(example(1))), Page(render(hostile(example(1), text)))
     assert [tag for tag, _ in found.elements].count("script") == 1
     assert not found.all("img")

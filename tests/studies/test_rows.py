@@ -81,7 +81,7 @@ def test_descriptions_name_what_distinguishes_a_system() -> None:
     summary = example()
     words = {s["name"]: rows.describe(s, summary) for s in summary["systems"]}
     assert words["BM25"] == "first stage"
-    assert words["all-MiniLM-L6-v2"] == "teacher · bi-encoder · bi-encoder · 22.7M parameters"
+    assert words["all-MiniLM-L6-v2"] == "teacher · bi-encoder · 22.7M parameters"
     assert words["bm25-kl"] == "bm25 negatives · KL · 2-layer bi-encoder · 15.6M parameters · dev 0.415"
     assert words["bm25-kl + BM25"] == "bm25-kl interpolated with BM25, the student's share 0.35"
 

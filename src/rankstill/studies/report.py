@@ -253,8 +253,10 @@ def _reached(summary: Summary) -> list[tuple[str, str]]:
 
 def _provenance(summary: Summary) -> list[tuple[str, Entry]]:
     """Name each part of what the results rest on: collection, teacher, settings, tools, and every test."""
-    parts = {"Collection": "collection", "Teacher": "teacher", "Settings": "settings", "Made with": "provenance"}
-    found = [(name, summary.get(key) or {}) for name, key in parts.items()]
+    collection = dict(summary.get("collection") or {})
+    collection |= collection.pop("facts", None) or {}
+    parts = {"Teacher": "teacher", "Settings": "settings", "Made with": "provenance"}
+    found = [("Collection", collection), *((name, summary.get(key) or {}) for name, key in parts.items())]
     found += [(f"Test {t['name']}", {k: v for k, v in t.items() if k != "name"}) for t in summary["tests"]]
     return [(name, part) for name, part in found if part]
 

@@ -244,4 +244,4 @@ def describe(system: Entry, summary: Summary) -> str:
         words.append(f"{size(system['parameters'])} parameters")
     if is_number(system.get("dev")):
         words.append(f"dev {number(system['dev'])}")
-    return " · ".join(words)
+    return " · ".join(dict.fromkeys(words))
