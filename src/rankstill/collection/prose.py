@@ -30,8 +30,9 @@ LONGEST_DOCUMENT = 8000
 
 _BLANK = re.compile(r"\n[ \t]*\n")
 _SIGNATURE = re.compile(
-    r"(?:[\w.]+(?:, ?[\w.]+)* ?= ?)?(?:class |def )?[\w.]*\w\(.*\)\s*:?\s*(?:(?:->|→)\s*\S.*)?", re.DOTALL
+    r"(?:[\w.]+(?:, ?[\w.]+)* ?= ?)?(?:class |def )?[\w.]*\w\(.*\)\s*:?\s*(?:(?:->|→)\s*\S[^\n]*)?", re.DOTALL
 )
+_CALL = re.compile(r"[^()]*\w\(")
 _SECTION = re.compile(
     r"\s*(?:Args?|Arguments?|Param(?:eter)?s?|Other Parameters|Returns?|Raises|Yields?|Receives|Examples?|Usage|Notes?|"
     r"Warnings?|Attributes|Keyword (?:Args|Arguments)|Inputs?|Outputs?|Shapes?|References|See Also|Methods|Explanation|"
@@ -69,8 +70,8 @@ _MARKUP = [
     (re.compile(r"\[[\w, ]+\]_"), ""),
     (re.compile(r"``(.+?)``", re.S), r"\1"),
     (re.compile(r"`([^`\n]+)`_{0,2}"), r"\1"),
-    (re.compile(r"(?<![\w*])\*\*(\w[^*\n]*?\w)\*\*(?![\w*])"), r"\1"),
-    (re.compile(r"(?<![\w*])\*(\w[^*\n]*?\w)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<![\w*])\*\*(\w(?:[^*\n]*?\w)?)\*\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<![\w*])\*(\w(?:[^*\n]*?\w)?)\*(?![\w*])"), r"\1"),
     (re.compile(r"</?(?:Tip|b|i|p|br|code|tt|a)\b[^>\n]*>"), ""),
     (re.compile(r"::(?=\s)"), ":"),
     (re.compile(r"%\(\w+\)s"), ""),
@@ -128,18 +129,23 @@ def split_query(text: str) -> tuple[str, str, str]:
     >>> split_query("add(a, b) -> c\n\nAdd two numbers.\n\nSlowly.")
     ('add(a, b) -> c', 'Add two numbers.', 'Slowly.')
     """
+    head: list[str] = []
     paragraphs = _BLANK.split(text.strip())
-    head = []
-    while paragraphs and _SIGNATURE.fullmatch(paragraphs[0].strip()):
-        head.append(paragraphs.pop(0))
-    if not paragraphs:
-        return "\n".join(head), "", ""
     lines = paragraphs.pop(0).strip().split("\n")
-    while len(lines) > 1 and _SIGNATURE.fullmatch(lines[0].strip()):
-        head.append(lines.pop(0))
+    while length := _signature_length(lines):
+        head += lines[:length]
+        lines = lines[length:] or (paragraphs.pop(0).strip().split("\n") if paragraphs else [])
     end = next((n for n, line in enumerate(lines) if _BLOCK.match(line) or _SECTION.match(line)), len(lines))
     rest = ["\n".join(lines[end:]), *paragraphs]
     return "\n".join(head), "\n".join(lines[:end]), "\n\n".join(part for part in rest if part)
+
+
+def _signature_length(lines: list[str]) -> int:
+    """Count the lines of the signature that a paragraph begins with; 0 where it begins with something else."""
+    if not lines or not _CALL.match(lines[0]):
+        return 0
+    beginnings = ("\n".join(lines[:n]).strip() for n in range(1, len(lines) + 1))
+    return next((n for n, beginning in enumerate(beginnings, 1) if _SIGNATURE.fullmatch(beginning)), 0)
 
 
 def strip_markup(text: str) -> str:

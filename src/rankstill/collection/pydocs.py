@@ -44,8 +44,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 }
 """The packages of each part, by importable name. A near duplicate yields to those before it, so new ones go last."""
 
-SPLITS: dict[str, dict[str, float]] = {"main": {"test": 0.05, "dev": 0.025, "train": 0.925}, "ood": {"test": 0.1}}
-"""Shares of the documents whose queries are asked; the other documents of `ood` are there to be told apart."""
+SPLITS: dict[str, dict[str, float]] = {"main": {"test": 0.05, "dev": 0.075, "train": 1.0}, "ood": {"test": 0.1}}
+"""Where each split ends on the line from 0 to 1 on which the hashes of the ids lie: a twentieth of the documents of
+`main` are asked for in tests, a tenth of those of `ood`, whose other documents are there to be told apart."""
 
 DEMO_SIZE = {"main": 6000, "ood": 3000}
 """Documents in the samples that the demo encodes: some 300 test queries in either part."""
@@ -180,11 +181,7 @@ def _keep(found: Found, kept: list[bool], counts: Mapping[str, Counter[str]], re
 def split_of(pair_id: str, part: str) -> str | None:
     """Tell the split of a query from a hash of its id; None where the query is not asked."""
     place = _place("split", pair_id)
-    for split, share in SPLITS[part].items():
-        if place < share:
-            return split
-        place -= share
-    return None
+    return next((split for split, end in SPLITS[part].items() if place < end), None)
 
 
 def _place(purpose: str, pair_id: str) -> float:
