@@ -208,6 +208,8 @@ def run_stage(
         "inputs": {k: v if isinstance(v, str) else path_fingerprint(v) for k, v in inputs.items()},
     }
     if _finished(out, identity):
+        # A kill right after the renaming leaves it behind.
+        (out / _SPEC).unlink(missing_ok=True)
         return out
     with writing_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -274,18 +276,19 @@ def _build(out: Path, identity: Json, build: Callable[[Path], Mapping[str, Any]]
     work = out.with_name(out.name + ".part")
     began, resumed = time.monotonic(), _resume_or_clear(work, identity)
     counts = build(work)
-    (work / _SPEC).unlink()
     # Leftovers of a write that was cut short: a stage finishes without them.
     for leftover in work.rglob("*.part"):
         leftover.unlink()
     files = {
         str(p.relative_to(work)): {"bytes": p.stat().st_size, "sha256": file_fingerprint(p)}
         for p in sorted(work.rglob("*"))
-        if p.is_file() and p.name != COST
+        if p.is_file() and str(p.relative_to(work)) not in (COST, MANIFEST, _SPEC)
     }
+    spent = json.loads((work / COST).read_text("utf-8")) if (work / COST).is_file() else {}
     write_json(
         work / COST,
         {
+            **spent,
             "seconds": round(time.monotonic() - began, 3),
             "resumed": resumed,
             "peak_memory_mb": round(peak_memory_mb()),
@@ -301,6 +304,8 @@ def _build(out: Path, identity: Json, build: Callable[[Path], Mapping[str, Any]]
     if out.exists():
         out.rmdir()
     work.replace(out)
+    # Last of all: until here a killed run continues from its work.
+    (out / _SPEC).unlink()
 
 
 def _resume_or_clear(work: Path, identity: Json) -> bool:

@@ -17,6 +17,7 @@ from rankstill.studies.evaluate import FIRST, TEACHER, Evaluation, describe_test
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
 from rankstill.teachers import Teacher
+from rankstill.teachers.scoring import calls
 
 _CURVE_POINTS = 120
 
@@ -123,7 +124,7 @@ def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]]) -
 
 
 def _strategy(described: Described) -> dict[str, Any]:
-    scored = read_manifest(described.negatives.scores)["counts"]
+    scored = calls(described.negatives.scores)
     found = _read(described.description / DESCRIPTION)
     robust = found.pop("robust_diameter", None)
     found.pop("example")
@@ -155,7 +156,7 @@ def _curve(student: Trained) -> dict[str, Any]:
 
 def _cost(described: Sequence[Described], trained: Sequence[Trained]) -> dict[str, Any]:
     """Count what was paid, in units that do not depend on the machine's mood; seconds stand in each cost.json."""
-    scored = [read_manifest(d.negatives.scores)["counts"] for d in described]
+    scored = [calls(d.negatives.scores) for d in described]
     return {
         "pairs_asked": sum(c["asked"] for c in scored),
         "pairs_scored": sum(c["scored"] for c in scored),

@@ -1,0 +1,42 @@
+"""Work that is done once for each distinct thing, and handed back to every place that asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.collection.store import Texts
+from rankstill.records import Rows
+
+
+def first_of_each(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find where each distinct key comes first.
+
+    Args:
+        keys: (n,) anything that sorts.
+
+    Returns:
+        (u,) the positions in `keys` of the first of each kind, rising; and (n,) which of them each key equals.
+    """
+    _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return first[order].astype(np.int64), place[same]
+
+
+def distinct_texts(texts: Texts, rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
+    """List each distinct text among rows once.
+
+    Args:
+        texts: Documents or queries.
+        rows: (n,) uint32.
+
+    Returns:
+        (u,) the lowest of the rows that have each text, rising; and (n,) which of them has the text of each row.
+    """
+    unique, back = np.unique(rows, return_inverse=True)
+    first, same = first_of_each(texts.same_text[unique])
+    return unique[first].astype(np.uint32), same[back]

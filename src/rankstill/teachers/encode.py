@@ -1,0 +1,240 @@
+"""Texts to vectors: the encoder, and the stage `encode` that writes a collection's embeddings.
+
+The work is split into chunks of 2,048 texts in row order. Inside a chunk texts of one length (in tokens) form batches,
+so that nothing is padded. A finished chunk is a file: a killed stage continues with the next, and ends with the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rankstill.collection.store import Collection, Texts
+from rankstill.errors import DataError, ModelError
+from rankstill.files import fingerprint, run_stage, whole_or_absent
+from rankstill.models import EMBEDDED, load_container, model_fingerprint, model_kind, resolve_model
+from rankstill.progress import bar
+from rankstill.records import Rows, Scores32
+from rankstill.teachers.batches import can_split, split
+from rankstill.teachers.precision import Precision, autocast, body_precision, device, doubled, name_of
+
+CHUNK = 2048
+"""Texts in one chunk, which is encoded, and written, at a time."""
+
+Side = Literal["query", "document"]
+_PROMPTS: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+class Encoder:
+    """A bi-encoder as a function from texts to vectors. The model is loaded when the first text comes.
+
+    Args:
+        reference: "minilm", a model folder, or a hub id.
+        precision: Of the model's body; "auto" is bfloat16 where the hardware is fast in it. A static model always runs
+            in float32.
+        max_length: Tokens of a text at most; the model's own limit where None.
+
+    Attributes:
+        name: The reference, or the folder's name.
+        kind: "bi-encoder" or "static".
+        fingerprint: Identifies weights, tokenizer, configuration, precision and length.
+
+    Raises:
+        ModelError: The model is refused, or is no bi-encoder.
+    """
+
+    def __init__(self, reference: str, precision: Precision = "auto", max_length: int | None = None) -> None:
+        self.path = resolve_model(reference)
+        self.name = short_name(reference)
+        self.kind = model_kind(self.path)
+        if self.kind == "cross-encoder":
+            raise ModelError(
+                f"{self.name} is a cross-encoder: it scores pairs and gives a single text no vector",
+                hint=f'use a SentenceTransformer, such as "{EMBEDDED}"',
+            )
+        self.precision = torch.float32 if self.kind == "static" else body_precision(precision)
+        self.max_length = max_length
+        self.fingerprint = model_identity(self.path, self.precision, max_length)
+
+    @cached_property
+    def _model(self) -> Any:
+        model = load_container(self.path, max_length=self.max_length, device=device())
+        if can_split(model.preprocess(["a text"])):
+            for module in list(model)[1:]:
+                module.double()
+        return model
+
+    @property
+    def dimension(self) -> int:
+        """The number of components of a vector."""
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def similarity(self) -> str:
+        """How the model compares vectors: cosine, dot, euclidean or manhattan (the last two are negated distances)."""
+        return str(self._model.similarity_fn_name)
+
+    def encode(self, texts: Sequence[str], side: Side | None = None) -> Scores32:
+        """Encode texts.
+
+        Args:
+            texts: n texts.
+            side: Which of the model's own prompts stands before each text, where it has some: its query or document
+                prompt, or (None) its default one.
+
+        Returns:
+            (n, D) float32, as the model makes them, normalised or not.
+        """
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            self._encode(chunk, self._prompt(side), vectors[start : start + len(chunk)])
+        return vectors
+
+    def _prompt(self, side: Side | None) -> str:
+        prompts: dict[str, str] = self._model.prompts
+        if side is not None:
+            return next((prompts[name] for name in _PROMPTS[side] if name in prompts), "")
+        return prompts.get(self._model.default_prompt_name or "", "")
+
+    @torch.inference_mode()
+    def _encode(self, texts: list[str], prompt: str, into: Scores32) -> None:
+        body, *rest = self._model
+        features = self._model.preprocess(texts, prompt=prompt or None)
+        if not can_split(features):
+            # Static models and routers take their texts in another form; they batch for themselves.
+            into[:] = self._model.encode(texts, prompt=prompt, show_progress_bar=False)
+            return
+        with autocast(self.precision):
+            for rows, batch in split(features, device()):
+                hidden = doubled(body(batch))
+                with torch.autocast(device(), enabled=False):
+                    for module in rest:
+                        hidden = module(hidden)
+                into[rows] = hidden["sentence_embedding"][: len(rows)].float().cpu().numpy()
+
+
+def short_name(reference: str) -> str:
+    """Name a model for people: a hub id or "minilm" as it is, a folder by its own name."""
+    path = Path(reference).expanduser()
+    return path.resolve().name if path.exists() and reference != EMBEDDED else reference
+
+
+def model_identity(path: Path, precision: torch.dtype, max_length: int | None) -> str:
+    """Identify what determines a model's scores: its files, the precision, the length."""
+    return fingerprint({"model": model_fingerprint(path), "precision": name_of(precision), "max_length": max_length})
+
+
+def encode_rows(
+    texts: Texts, rows: Rows, encoder: Encoder, path: Path, side: Side, dtype: type[np.floating[Any]] = np.float32
+) -> None:
+    """Write the vectors of some texts as one .npy file, in chunks that outlive a kill.
+
+    Args:
+        texts: The documents or the queries of a collection.
+        rows: (n,) the texts to encode.
+        encoder: With what.
+        path: The file, (n, D); whole or absent. Finished chunks stand in `NAME.parts` beside it until it is whole.
+        side: Whose prompt is used.
+        dtype: Of the file.
+
+    Raises:
+        DataError: A vector is not finite.
+    """
+    if path.exists():
+        return
+    parts = path.with_name(path.name + ".parts")
+    parts.mkdir(exist_ok=True)
+    chunks = [(start, parts / f"{start // CHUNK:06d}.npy") for start in range(0, len(rows), CHUNK)]
+    waiting = [(start, part) for start, part in chunks if not part.exists()]
+    total = sum(len(rows[start : start + CHUNK]) for start, _ in waiting)
+    with bar(f"encoding {texts.what}", total, "texts") as shown:
+        for start, part in waiting:
+            chunk = rows[start : start + CHUNK]
+            with np.errstate(over="ignore"):
+                vectors = encoder.encode(texts.take(chunk), side).astype(dtype)
+            _refuse_not_finite(vectors, texts, chunk, encoder)
+            with whole_or_absent(part) as file:
+                np.save(file, vectors, allow_pickle=False)
+            shown.advance(len(chunk))
+    _join([part for _, part in chunks], path, (len(rows), encoder.dimension), dtype)
+    shutil.rmtree(parts)
+
+
+def _refuse_not_finite(vectors: NDArray[Any], texts: Texts, rows: Rows, encoder: Encoder) -> None:
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{encoder.name} gives {len(bad)} of {len(rows)} {texts.what} a vector that is not finite "
+            f"(first: {texts.id(int(rows[bad[0]]))})",
+            hint="try --precision float32; if that fails too, the model is broken",
+        )
+
+
+def _join(parts: list[Path], path: Path, shape: tuple[int, int], dtype: type[np.floating[Any]]) -> None:
+    """Join chunks into one file without holding it in memory."""
+    unfinished = path.with_name(path.name + ".part")
+    if shape[0]:
+        whole = np.lib.format.open_memmap(unfinished, mode="w+", dtype=dtype, shape=shape)
+        for i, part in enumerate(parts):
+            whole[i * CHUNK : (i + 1) * CHUNK] = np.load(part, allow_pickle=False)
+        whole.flush()
+        del whole
+    else:
+        with unfinished.open("wb") as file:
+            np.save(file, np.empty(shape, dtype), allow_pickle=False)
+    unfinished.replace(path)
+
+
+def encode_collection(
+    collection: Path,
+    which: Literal["documents", "queries"],
+    model: str | Encoder,
+    out: Path,
+    *,
+    rows: Rows | None = None,
+    precision: Precision = "auto",
+    dtype: Literal["float16", "float32"] = "float16",
+) -> Path:
+    """Encode a collection's documents or queries: the stage `encode`.
+
+    Args:
+        collection: The collection's folder.
+        which: "documents" or "queries".
+        model: An encoder, or a reference to one ("minilm", a folder, a hub id).
+        out: The folder to write: `embeddings.npy` (n, D) as the model makes them, `rows.npy` (n,) uint32.
+        rows: The texts to encode; all where None.
+        precision: Of the model's body, where `model` is a reference.
+        dtype: Of the file. float16 changes a cosine by less than 0.0001, a tenth of what bfloat16 does.
+
+    Raises:
+        DataError: A row is not in the collection, or a vector is not finite.
+        ModelError: The model is refused.
+    """
+    encoder = model if isinstance(model, Encoder) else Encoder(model, precision)
+    chosen = "all" if rows is None else hashlib.sha256(np.asarray(rows, "<u4").tobytes()).hexdigest()
+
+    def build(work: Path) -> Mapping[str, Any]:
+        opened = Collection(collection)
+        texts = opened.documents if which == "documents" else opened.queries
+        side: Side = "document" if which == "documents" else "query"
+        picked = np.arange(len(texts), dtype=np.uint32) if rows is None else np.asarray(rows, np.uint32)
+        if len(picked) and picked.max() >= len(texts):
+            raise DataError(f"there is no row {picked.max()} among {len(texts)} {which}")
+        encode_rows(texts, picked, encoder, work / "embeddings.npy", side, getattr(np, dtype))
+        with whole_or_absent(work / "rows.npy") as file:
+            np.save(file, picked, allow_pickle=False)
+        return {"texts": len(picked), "dimension": encoder.dimension}
+
+    spec = {"which": which, "dtype": dtype, "precision": name_of(encoder.precision), "max_length": encoder.max_length}
+    inputs: dict[str, Path | str] = {"collection": collection, "model": encoder.fingerprint, "rows": chosen}
+    return run_stage(out, stage="encode", spec=spec, inputs=inputs, build=build)

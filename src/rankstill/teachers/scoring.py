@@ -1,0 +1,222 @@
+"""The stage `score`: the teacher's score of every asked pair, each distinct pair of texts scored once.
+
+What is promised about bytes:
+1. The same command, killed anywhere and run again, ends with the same bytes. When the stage begins it writes down what
+   the store knew (`known.npy`); from then on the pairs to score, and their split into chunks, are fixed. A finished
+   chunk is a file here and a part of the store; a chunk that was cut short is scored again whole.
+2. On a processor a pair's score does not depend on the pairs beside it (see `batches` and `precision`), so it does not
+   matter either which stage scored it first. On a GPU its last bits may, as they may between machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.collection.store import Collection
+from rankstill.errors import DataError, MissingScores
+from rankstill.files import COST, read_manifest, run_stage, whole_or_absent, write_json
+from rankstill.progress import bar
+from rankstill.records import Pairs, Rows, Scores32
+from rankstill.teachers.distinct import first_of_each
+from rankstill.teachers.store import PairKeys, ScoreStore
+from rankstill.teachers.teacher import Teacher, open_teacher
+
+SCORES = "scores.parquet"
+_TABLES = ("candidates.parquet", SCORES, "run.parquet")
+
+
+def score(
+    collection: Path,
+    pairs: Path | Pairs | Sequence[Path | Pairs],
+    teacher: Teacher | str,
+    out: Path,
+    store: Path | None = None,
+) -> Path:
+    """Score pairs.
+
+    Args:
+        collection: The collection's folder.
+        pairs: What to score: tables, Parquet files, or folders of the stages sample, score or rank; their union.
+        teacher: A teacher, or a reference to one (see `open_teacher`).
+        out: The folder to write: `scores.parquet`, sorted by query, then document. Its manifest counts the pairs asked
+            for and the unique ones among them. What depends on the store's state stands in its `cost.json`, beside the
+            seconds: how many pairs of texts came `from_store`, and how many were `scored`.
+        store: The score store; where None, nothing is kept beyond `out`.
+
+    Raises:
+        DataError: There is no pair, a row is not in the collection, or the teacher gives scores that are not finite,
+            too few, or all the same.
+        MissingScores: The teacher has no score for some pairs.
+    """
+    opened = open_teacher(teacher) if isinstance(teacher, str) else teacher
+    tables = [pairs] if isinstance(pairs, Path | Pairs) else list(pairs)
+    asked = np.sort(Pairs.concatenate([_read(table) for table in tables]).key())
+    keys = np.unique(asked)
+    query, doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+    kept = ScoreStore(store, opened.fingerprint, opened.name, opened.kind) if store and opened.by_text else None
+
+    def build(work: Path) -> Mapping[str, Any]:
+        if not (work / SCORES).is_file():
+            found = Collection(collection)
+            _refuse_bad_rows(found, query, doc)
+            job = _Job(found, query, doc, opened, kept, work)
+            scores = job.run()
+            write_json(work / COST, job.cost())
+            Pairs(query, doc, scores).write(work / SCORES)
+        shutil.rmtree(work / "chunks", ignore_errors=True)
+        return {"asked": len(asked), "unique": len(keys), "queries": len(np.unique(query))}
+
+    inputs: dict[str, Path | str] = {
+        "collection": collection,
+        "pairs": hashlib.sha256(asked.astype("<u8").tobytes()).hexdigest(),
+    }
+    return run_stage(out, stage="score", spec={"teacher": opened.fingerprint}, inputs=inputs, build=build)
+
+
+def calls(scores: Path) -> dict[str, int]:
+    """Count a finished stage's pairs: `asked` for, `unique` among them, and texts' pairs `from_store` and `scored`."""
+    counts, cost = read_manifest(scores)["counts"], json.loads((scores / COST).read_text("utf-8"))
+    return {"asked": counts["asked"], "unique": counts["unique"]} | {k: cost[k] for k in ("from_store", "scored")}
+
+
+def lookup(scores: Pairs, query: Rows, doc: Rows) -> Scores32:
+    """Find the scores of pairs in a table.
+
+    Args:
+        scores: The table, in any order.
+        query: (n,) rows of queries.
+        doc: (n,) rows of documents.
+
+    Returns:
+        (n,) float32.
+
+    Raises:
+        MissingScores: Some pairs are not in the table.
+    """
+    known, asked = scores.key(), Pairs(query, doc, np.zeros(len(query), np.float32)).key()
+    order = np.argsort(known, kind="stable")
+    at = np.minimum(np.searchsorted(known, asked, sorter=order), max(len(known) - 1, 0))
+    missing = np.flatnonzero(known[order[at]] != asked) if len(known) else np.arange(len(asked))
+    if len(missing):
+        raise MissingScores(
+            f"{len(missing)} of {len(asked)} pairs have no score "
+            f"(first: query row {query[missing[0]]}, document row {doc[missing[0]]})",
+            hint="score them first: rankstill score",
+        )
+    return scores.score[order[at]]
+
+
+def _read(pairs: Path | Pairs) -> Pairs:
+    if isinstance(pairs, Pairs):
+        return pairs
+    if pairs.is_dir():
+        held = [pairs / name for name in _TABLES if (pairs / name).is_file()]
+        if not held:
+            raise DataError(f"{pairs} holds no pairs (none of {', '.join(_TABLES)})", hint="give the folder of a stage")
+        return Pairs.read(held[0])
+    return Pairs.read(pairs)
+
+
+def _refuse_bad_rows(collection: Collection, query: Rows, doc: Rows) -> None:
+    if not len(query):
+        raise DataError("there is no pair to score", hint="sample candidates first")
+    for texts, rows in ((collection.queries, query), (collection.documents, doc)):
+        if rows.max() >= len(texts):
+            raise DataError(
+                f"the pairs name row {rows.max()}, and {collection.path} has {len(texts)} {texts.what}",
+                hint="the pairs belong to another collection",
+            )
+
+
+class _Job:
+    """Scoring n distinct (query, document) rows, in chunks that outlive a kill."""
+
+    def __init__(
+        self, collection: Collection, query: Rows, doc: Rows, teacher: Teacher, store: ScoreStore | None, work: Path
+    ) -> None:
+        self.collection, self.teacher, self.store, self.chunks = collection, teacher, store, work / "chunks"
+        self.chunks.mkdir(exist_ok=True)
+        numbers: list[NDArray[Any]] = [query, doc]
+        if teacher.by_text:
+            numbers = [collection.queries.same_text[query], collection.documents.same_text[doc]]
+        first, self.which = first_of_each(
+            (numbers[0].astype(np.uint64) << np.uint64(32)) | numbers[1].astype(np.uint64)
+        )
+        self.query, self.doc = query[first], doc[first]
+        self.several = len(first) > len(np.unique(numbers[0]))
+        self.known = self._known()
+        self.waiting = np.flatnonzero(np.isnan(self.known))
+
+    def cost(self) -> dict[str, int]:
+        """Tell where the scores came from."""
+        return {"from_store": len(self.known) - len(self.waiting), "scored": len(self.waiting)}
+
+    def run(self) -> Scores32:
+        """Score what is not known, and return the scores of all n rows."""
+        scores = self.known.copy()
+        if len(self.waiting):
+            query, doc = self.query[self.waiting], self.doc[self.waiting]
+            teacher = self.teacher.prepared(self.collection, query, doc, self.chunks)
+            with bar(f"scoring by {teacher.name}", len(query), "pairs") as shown:
+                for number, start in enumerate(range(0, len(query), teacher.chunk)):
+                    where = self.waiting[start : start + teacher.chunk]
+                    path = self.chunks / f"{number:06d}.npy"
+                    if path.exists():
+                        shown.advance(len(where))
+                    else:
+                        found = teacher.score(self.collection, self.query[where], self.doc[where], shown)
+                        self._refuse_bad_scores(found, where)
+                        _save(path, np.asarray(found, np.float32))
+                    scores[where] = np.load(path, allow_pickle=False)
+                    self._keep(where, scores[where])
+        if self.several and np.ptp(scores) == 0:
+            raise DataError(
+                f"the teacher {self.teacher.name} is constant: all {len(scores)} pairs get the score {scores[0]:g}",
+                hint="it cannot tell documents apart, so there is nothing to learn; use another teacher",
+            )
+        return scores[self.which]
+
+    def _known(self) -> Scores32:
+        """Ask the store once, and hold on to the answer: what is scored must not change with it later."""
+        path = self.chunks / "known.npy"
+        if not path.exists():
+            nothing = np.full(len(self.query), np.nan, np.float32)
+            _save(path, nothing if self.store is None else self.store.lookup(self._keys(slice(None))))
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+
+    def _keys(self, where: Any) -> PairKeys:
+        return PairKeys.of(self.collection, self.query[where], self.doc[where])
+
+    def _keep(self, where: Any, scores: Scores32) -> None:
+        # Also a chunk found finished: the kill may have come before the store had it. Twice is as good as once.
+        if self.store is not None:
+            self.store.append(self._keys(where), scores)
+
+    def _refuse_bad_scores(self, scores: Scores32, where: Any) -> None:
+        name = self.teacher.name
+        if np.shape(scores) != (len(where),):
+            raise DataError(
+                f"the teacher {name} gave an answer of shape {np.shape(scores)} for {len(where)} pairs",
+                hint="a teacher returns one score for each pair, in their order",
+            )
+        bad = np.flatnonzero(~np.isfinite(scores))
+        if len(bad):
+            query, doc = self.query[where[bad[0]]], self.doc[where[bad[0]]]
+            raise DataError(
+                f"the teacher {name} gives {len(bad)} of {len(where)} pairs a score that is not finite (first: query "
+                f"{self.collection.queries.id(query)}, document {self.collection.documents.id(doc)}: {scores[bad[0]]})",
+                hint="try --precision float32; if that fails too, the model is broken",
+            )
+
+
+def _save(path: Path, values: Scores32) -> None:
+    with whole_or_absent(path) as file:
+        np.save(file, values, allow_pickle=False)
