@@ -14,6 +14,7 @@ from rankstill.progress import bar
 from rankstill.records import Rows
 
 _CHUNK = 4096
+_BLOCK = 1 << 24
 
 
 class TokenTable:
@@ -37,6 +38,15 @@ class TokenTable:
 
     def __getitem__(self, place: int) -> NDArray[np.uint32]:
         return self._tokens[self._starts[place] : self._starts[place + 1]]
+
+    def vocabulary(self) -> NDArray[np.int64]:
+        """List the token ids that occur, in rising order."""
+        counts = np.zeros(1, np.int64)
+        for start in range(0, len(self._tokens), _BLOCK):
+            found = np.bincount(self._tokens[start : start + _BLOCK], minlength=len(counts))
+            found[: len(counts)] += counts
+            counts = found
+        return np.flatnonzero(counts)
 
     def lengths(self) -> NDArray[np.int64]:
         """Count the tokens of each text, in the order of `rows`."""

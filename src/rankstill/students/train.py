@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError, unknown_name
@@ -26,11 +27,12 @@ from rankstill.models import model_fingerprint, resolve_model
 from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
 from rankstill.records import Groups, write_parquet
-from rankstill.students.architectures import Batch, Precision, Student, StudentSpec, build_student, resolve_precision
+from rankstill.students.architectures import Batch, Student, StudentSpec, build_student
 from rankstill.students.card import write_card
 from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
 from rankstill.students.losses import LOSSES, floor
 from rankstill.students.tokens import TokenTable, tokenise
+from rankstill.teachers.precision import Precision, body_precision
 
 LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 2e-4, "static": 1e-2}
 EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 10}
@@ -116,12 +118,14 @@ class _Run:
             raise DataError("there are no groups to train on", hint="look at the counts of the stage `group`")
         torch.use_deterministic_algorithms(True)
         self.groups, self.spec, self.work, self.every = groups, spec, work, every
-        self.precision = resolve_precision(spec.precision)
+        self.precision = body_precision(spec.precision)
         self.student = build_student(spec.student, spec.seed)
+        self.parameters = _size(self.student)
+        self.data = _Data(collection, groups, self.student, work)
+        self.student.focus(self.data.vocabulary())
         self.optimizer = _optimizer(self.student, spec)
         self.epochs = spec.epochs or EPOCHS[spec.student.architecture]
         self.steps = self.epochs * math.ceil(len(groups) / spec.batch_groups)
-        self.data = _Data(collection, groups, self.student, work)
 
     def fit(self) -> Curve:
         """Take all steps that a checkpoint does not have already."""
@@ -158,7 +162,7 @@ class _Run:
             temperature=self.spec.temperature,
             student_temperature=self.spec.student_temperature or self.student.temperature,
         )
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             raise DataError(
                 f"the loss is {value} at step {step + 1} of {self.steps}",
@@ -195,10 +199,14 @@ class _Run:
             "groups": len(self.groups),
             "steps": self.steps,
             "documents_seen": self.epochs * len(self.groups) * self.groups.size,
-            "parameters": sum(p.numel() for p in self.student.module.parameters()),
+            "parameters": self.parameters,
             "precision": str(self.precision).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+
+
+def _size(student: Student) -> int:
+    return sum(p.numel() for p in student.module.parameters())
 
 
 def _columns(curve: Curve) -> dict[str, NDArray[np.float32]]:
@@ -206,8 +214,9 @@ def _columns(curve: Curve) -> dict[str, NDArray[np.float32]]:
 
 
 def _optimizer(student: Student, spec: TrainSpec) -> torch.optim.Optimizer:
-    """Make AdamW; weight decay on matrices only, not on biases, norms, nor a static student's table."""
-    matrices = [p for p in student.module.parameters() if p.ndim > 1 and spec.student.architecture != "static"]
+    """Make AdamW; weight decay on matrices only: not on biases and norms, nor on embeddings (see `vocabulary`)."""
+    tables = {id(m.weight) for m in student.module.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+    matrices = [p for p in student.module.parameters() if p.ndim > 1 and id(p) not in tables]
     chosen = {id(p) for p in matrices}
     others = [p for p in student.module.parameters() if id(p) not in chosen]
     parts = [{"params": matrices, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -233,6 +242,10 @@ class _Data:
             collection.documents, docs, tokenizer, most, self.folder / "documents", "tokens of documents"
         )
         self._query_place, self._doc_place = self.queries.places(groups.query), self.docs.places(groups.doc)
+
+    def vocabulary(self) -> NDArray[np.int64]:
+        """List the token ids that any text has."""
+        return np.union1d(self.queries.vocabulary(), self.docs.vocabulary())
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Gather the pairs of some groups; a document that comes twice is held once."""

@@ -1,0 +1,73 @@
+"""The cross-encoder student: reads query and document together and gives one logit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
+
+from rankstill.students.architectures import Batch, StudentSpec, Tokens
+from rankstill.students.tokens import micro_batches
+from rankstill.students.transformer import Transformer, body_in, quiet, remove_plain
+
+Sequence = tuple[NDArray[np.int64], int]
+"""Token ids of a pair, and where its document starts."""
+
+
+class CrossEncoderStudent(Transformer):
+    """See `Student`."""
+
+    temperature = 1.0
+
+    def __init__(self, spec: StudentSpec, start: str) -> None:
+        super().__init__(spec, start, AutoModelForSequenceClassification, num_labels=1)
+        self._types = getattr(self.module.config, "type_vocab_size", 0) > 1
+
+    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
+        """Score pairs, in micro-batches of similar length; the same result as one padded batch, with less padding."""
+        places = zip(batch.pair_query, batch.pair_doc, strict=True)
+        pairs = [self._sequence(batch.queries[q], batch.docs[d]) for q, d in places]
+        parts = micro_batches(np.array([len(ids) for ids, _ in pairs]), budget)
+        logits = torch.cat([self._logits([pairs[i] for i in part], precision) for part in parts])
+        return logits[torch.from_numpy(np.argsort(np.concatenate(parts)))]
+
+    def _sequence(self, query: Tokens, doc: Tokens) -> Sequence:
+        """Join [CLS] query [SEP] document [SEP]; the longer of the two is cut first, as transformers does."""
+        room = self.spec.max_length - 3
+        query = query[: max(room - len(doc), (room + 1) // 2)]
+        doc = doc[: room - len(query)]
+        ids = np.concatenate([[self._begin], query, [self._end], doc, [self._end]]).astype(np.int64)
+        return ids, len(query) + 2
+
+    def _logits(self, pairs: list[Sequence], precision: torch.dtype) -> Tensor:
+        ids, mask = self.padded([ids for ids, _ in pairs])
+        inputs = {"input_ids": torch.from_numpy(ids)}
+        if not mask.all():
+            inputs["attention_mask"] = torch.from_numpy(mask)
+        if self._types:
+            starts = np.array([start for _, start in pairs])[:, None]
+            second = (np.arange(ids.shape[1]) >= starts) & (mask > 0)
+            inputs["token_type_ids"] = torch.from_numpy(second.astype(np.int64))
+        with body_in(self.module.base_model, precision):
+            return cast(Tensor, self.module(**inputs).logits[:, 0].float())
+
+    def save(self, folder: Path) -> None:
+        """Write the folder that `sentence_transformers.CrossEncoder` loads; its scores are raw logits."""
+        from sentence_transformers import CrossEncoder
+
+        with quiet():
+            plain = self.write_plain(folder)
+            container = CrossEncoder(
+                str(plain),
+                max_length=self.spec.max_length,
+                activation_fn=nn.Identity(),
+                local_files_only=True,
+                device="cpu",
+            )
+            container.save_pretrained(str(folder), create_model_card=False)
+        remove_plain(plain)

@@ -1,0 +1,84 @@
+"""The static student: a bi-encoder without a transformer, the mean of token embeddings compared by cosine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from rankstill.students.architectures import Batch, StudentSpec, Tokens
+from rankstill.students.bi_encoder import cosines
+from rankstill.students.transformer import LOCAL, fast_tokenizer, quiet
+from rankstill.students.vocabulary import UsedTokens
+
+
+class StaticStudent:
+    """See `Student`.
+
+    It starts from what the model makes of each token of its vocabulary on its own, [CLS] token [SEP], mean-pooled and
+    centred (as model2vec does, without its principal components). Frequent tokens are weighed down by their place in
+    the vocabulary, which lists them by frequency: Zipf's law in place of counts.
+    """
+
+    temperature = 0.05
+
+    def __init__(self, spec: StudentSpec, start: str) -> None:
+        self.spec = spec
+        _, self.tokenizer = fast_tokenizer(start)
+        self._all = _token_vectors(start, self.tokenizer.get_vocab_size())
+        self._used = UsedTokens(np.arange(len(self._all)), len(self._all))
+        self.module = nn.EmbeddingBag.from_pretrained(self._all.clone(), freeze=False, mode="mean")
+
+    def focus(self, used: NDArray[np.int64]) -> None:
+        """Keep only the embeddings of these tokens until `save`; texts must have no others."""
+        self._used = UsedTokens(used, len(self._all))
+        self.module = nn.EmbeddingBag.from_pretrained(self._used.part(self._all), freeze=False, mode="mean")
+
+    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
+        """Average each text's token embeddings and take the cosine of each pair; always in float32."""
+        return cosines(self.encode([*batch.queries, *batch.docs], precision, budget), batch)
+
+    def encode(self, texts: list[Tokens], precision: torch.dtype, budget: int) -> Tensor:
+        """Encode texts: (texts, D) float32, of length 1 (a text without tokens: 0)."""
+        del precision, budget
+        cut = [t[: self.spec.max_length] for t in texts]
+        offsets = np.concatenate([[0], np.cumsum([len(t) for t in cut])[:-1]])
+        flat = self._used.number[np.concatenate(cut)]
+        return nn.functional.normalize(self.module(torch.from_numpy(flat), torch.from_numpy(offsets)), dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder that `SentenceTransformer` loads: a StaticEmbedding and a normalisation."""
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.base.modules import Normalize
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+        weights = self._used.whole(self._all, self.module.weight)
+        tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+        # Its container has no limit of its own: the tokenizer keeps texts as long as in training.
+        tokenizer.enable_truncation(self.spec.max_length)
+        with quiet():
+            bag = StaticEmbedding(tokenizer, embedding_weights=weights)
+            container = SentenceTransformer(modules=[bag, Normalize()], device="cpu", similarity_fn_name="cosine")
+            container.save_pretrained(str(folder), create_model_card=False)
+
+
+@torch.inference_mode()
+def _token_vectors(start: str, vocabulary: int) -> Tensor:
+    """Encode every token of the vocabulary on its own: (vocabulary, D) float32."""
+    options: dict[str, Any] = {**LOCAL, "use_safetensors": True, "dtype": torch.float32}
+    with quiet():
+        model = AutoModel.from_pretrained(start, **options).eval()
+    wrapped, _ = fast_tokenizer(start)
+    ids = torch.arange(vocabulary)
+    begin, end = (torch.full_like(ids, t) for t in (wrapped.cls_token_id, wrapped.sep_token_id))
+    sequences = torch.stack([begin, ids, end], dim=1)
+    vectors = torch.cat([model(input_ids=part).last_hidden_state.mean(dim=1) for part in sequences.split(1024)])
+    vectors = nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
+    weight = torch.log1p(torch.arange(1, vocabulary + 1, dtype=torch.float32))
+    return (vectors * weight[:, None] / weight.mean()).clone()

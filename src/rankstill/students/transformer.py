@@ -1,0 +1,144 @@
+"""What the students with a transformer share: loading its first layers, its tokenizer, its token embeddings."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from rankstill.errors import SpecError
+from rankstill.students.architectures import StudentSpec
+from rankstill.students.tokens import pad
+from rankstill.students.vocabulary import UsedTokens
+
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+class Transformer:
+    """A transformer under training, with the embeddings of the tokens in use.
+
+    Args:
+        spec: The student's spec.
+        start: The checked folder of the model it starts from.
+        auto: The class of transformers that loads it.
+        options: Further options of `auto.from_pretrained`.
+    """
+
+    def __init__(self, spec: StudentSpec, start: str, auto: Any, **options: Any) -> None:
+        self.spec = spec
+        self._tokenizer, self.tokenizer = fast_tokenizer(start)
+        with quiet():
+            self.module = auto.from_pretrained(start, **_load_options(spec, start), **options)
+        self._begin, self._end = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id
+        self._pad = self._tokenizer.pad_token_id or 0
+        self._used: UsedTokens | None = None
+        self._all = torch.empty(0)
+
+    def focus(self, used: NDArray[np.int64]) -> None:
+        """Keep only the embeddings of these tokens, and of the special ones, until `save`."""
+        self._all = self.module.get_input_embeddings().weight
+        tokens = np.union1d(used, [self._begin, self._end, self._pad]).astype(np.int64)
+        self._used = UsedTokens(tokens, len(self._all))
+        self._embed(self._used.part(self._all))
+
+    def padded(self, sequences: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pad sequences: (n, longest) ids as the embeddings number them, and the mask."""
+        ids, mask = pad(sequences, self._pad)
+        return (ids if self._used is None else self._used.number[ids]), mask
+
+    def write_plain(self, folder: Path) -> Path:
+        """Write transformer and tokenizer beside `folder`, for a container to load; see `remove_plain`."""
+        if self._used is not None:
+            self._embed(self._used.whole(self._all, self.module.get_input_embeddings().weight))
+            self._used = None
+        plain = folder.with_name(folder.name + ".plain")
+        self.module.save_pretrained(plain)
+        self._tokenizer.save_pretrained(plain)
+        return plain
+
+    def _embed(self, weights: Tensor) -> None:
+        self.module.set_input_embeddings(nn.Embedding.from_pretrained(weights, freeze=False))
+
+
+def remove_plain(folder: Path) -> None:
+    """Remove what `write_plain` wrote."""
+    shutil.rmtree(folder)
+
+
+def fast_tokenizer(start: str) -> tuple[Any, Tokenizer]:
+    """Load a tokenizer: as transformers wraps it, and bare, without padding and truncation."""
+    from transformers import AutoTokenizer
+
+    wrapped = AutoTokenizer.from_pretrained(start, **LOCAL)
+    bare = Tokenizer.from_str(wrapped.backend_tokenizer.to_str())
+    bare.no_padding()
+    bare.no_truncation()
+    return wrapped, bare
+
+
+def _load_options(spec: StudentSpec, start: str) -> dict[str, Any]:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(start, **LOCAL)
+    layers = getattr(config, "num_hidden_layers", 0)
+    if spec.layers > layers:
+        raise SpecError(f"the model {spec.start!r} has {layers} layers, {spec.layers} were asked for")
+    options: dict[str, Any] = {**LOCAL, "use_safetensors": True, "dtype": torch.float32}
+    if spec.layers:
+        options["num_hidden_layers"] = spec.layers
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if hasattr(config, name):
+            options[name] = spec.dropout
+    return options
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and reports of the layers that were left out on purpose."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def body_in(body: nn.Module, precision: torch.dtype) -> Iterator[None]:
+    """Run a model's body in a lower precision and everything after it (the score head) in float32.
+
+    Scores of a head in bfloat16 come in few distinct values: ties that a float32 head does not have.
+    """
+    if precision == torch.float32:
+        yield
+        return
+    context = torch.autocast("cpu", precision)
+
+    def enter(_module: nn.Module, _args: Any) -> None:
+        context.__enter__()
+
+    def leave(_module: nn.Module, _args: Any, output: Any) -> Any:
+        context.__exit__(None, None, None)
+        for key, value in list(output.items()):
+            if isinstance(value, Tensor) and value.dtype == precision:
+                output[key] = value.float()
+        return output
+
+    hooks = [body.register_forward_pre_hook(enter), body.register_forward_hook(leave)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
