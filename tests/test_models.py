@@ -29,7 +29,9 @@ def test_what_sentence_transformers_saves_passes(tmp_path):
         check_model_folder(make(tmp_path / make.__name__))
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "w.pth", "m.ckpt", "m.pkl", "tf_model.h5", "f.msgpack"])
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "model.pt", "w.pth", "m.ckpt", "m.pkl", "tf_model.h5", "f.msgpack"]
+)
 def test_weights_only_in_a_pickled_form_are_refused(model, name):
     (model / "model.safetensors").rename(model / name)
     with pytest.raises(ModelError, match=f"pickled form only .{name}") as caught:
@@ -114,7 +116,7 @@ def test_no_folder_no_configuration_no_weights_no_json(tmp_path, model):
     with pytest.raises(ModelError, match="no model folder"):
         resolve_model(str(tmp_path / "nothing"))
     (tmp_path / "texts").mkdir()
-    with pytest.raises(ModelError, match="neither config.json nor modules.json"):
+    with pytest.raises(ModelError, match=r"neither config\.json nor modules\.json"):
         resolve_model(str(tmp_path / "texts"))
     for weights in model.rglob("*.safetensors"):
         weights.unlink()

@@ -1,7 +1,9 @@
-"""Batches of texts of one length, so that nothing is padded.
+"""Batches of texts of nearly one length, in which a text's result does not depend on the texts beside it.
 
-Padding costs time, and a text's result would depend on what it is padded with. Texts of equal length need neither a
-mask nor padding, so on a processor a text gets the same bits whatever stands beside it in the batch.
+Padding to the longest text of a batch costs time, and makes a text's last bits depend on its company. Here a text is
+padded to the next multiple of eight tokens, which is its own affair, and stands beside texts of the same padded length.
+On a processor it then gets the same bits in any batch. (Odd lengths would do for most models, but put the rows of
+attention at odd places in memory, where some matrix libraries add up in another order.)
 """
 
 from __future__ import annotations
@@ -13,32 +15,41 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 Features = dict[str, Any]
 Positions = NDArray[np.int64]
 
+MULTIPLE = 8
+"""Tokens to whose multiple a text is padded."""
 _BUDGET = {"cpu": 4096, "cuda": 65536}
 """Tokens in one batch. More is not faster on a processor: activations leave its caches."""
 _LEAST = 16
 """Rows of a matrix product for each thread, at least: with fewer, some libraries add up in another order."""
 
 
-def equal_lengths(lengths: NDArray[np.int64], budget: int) -> Iterator[Positions]:
-    """Split texts into batches of one length, the longest first, each of at most `budget` tokens (or one text).
+def batches(lengths: NDArray[np.int64], limit: int, budget: int) -> Iterator[tuple[Positions, int]]:
+    """Split texts into batches of one padded length, the longest first, each of at most `budget` tokens (or one text).
+
+    Texts that fill their padded length stand apart from those that do not: they need no attention mask.
 
     Args:
         lengths: (n,) tokens of each text.
+        limit: Tokens that the model takes at most; no text is padded beyond.
         budget: Tokens in a batch.
 
     Yields:
-        Positions in `lengths`; all together each position once.
+        (positions in `lengths`, their padded length); all together each position once.
     """
-    order = np.argsort(-lengths, kind="stable")
-    starts = np.flatnonzero(np.diff(lengths[order])) + 1
+    padded = np.minimum(-(-np.maximum(lengths, 1) // MULTIPLE) * MULTIPLE, np.maximum(lengths, limit))
+    kind = 2 * padded + (lengths == padded)
+    order = np.argsort(-kind, kind="stable")
+    starts = np.flatnonzero(np.diff(kind[order])) + 1
     for same in np.split(order, starts):
         if len(same):
-            rows = max(1, budget // max(1, int(lengths[same[0]])))
-            yield from (same[i : i + rows] for i in range(0, len(same), rows))
+            width = int(padded[same[0]])
+            rows = max(1, budget // width)
+            yield from ((same[i : i + rows], width) for i in range(0, len(same), rows))
 
 
 def can_split(features: Features) -> bool:
@@ -49,24 +60,26 @@ def can_split(features: Features) -> bool:
     return all(value.shape == ids.shape for value in features.values() if isinstance(value, Tensor))
 
 
-def split(features: Features, device: str) -> Iterator[tuple[Positions, Features]]:
-    """Split tokenised texts into batches without padding.
+def split(features: Features, limit: int, pad: int, device: str) -> Iterator[tuple[Positions, Features]]:
+    """Split tokenised texts into batches.
 
     Args:
-        features: What a tokeniser returned for n texts; see `can_split`.
+        features: What a tokeniser returned for n texts, padded in any way; see `can_split`.
+        limit: Tokens that the model takes at most.
+        pad: The token that pads.
         device: Where the batches go.
 
     Yields:
         (rows of the n texts, the features of these rows, perhaps repeated: only the first `len(rows)` results count).
     """
     mask = features["attention_mask"]
-    lengths = mask.sum(dim=1).numpy().astype(np.int64)
-    width, left = mask.shape[1], bool((mask[:, 0] == 0).any())
+    lengths, left = mask.sum(dim=1).numpy().astype(np.int64), bool((mask[:, 0] == 0).any())
+    features = _widened(features, -mask.shape[1] % MULTIPLE, pad, left)
+    whole = features["attention_mask"].shape[1]
     least = _LEAST * torch.get_num_threads() if device == "cpu" else 0
-    for rows in equal_lengths(lengths, _BUDGET[device]):
-        length = max(1, int(lengths[rows[0]]))
-        span = slice(width - length, width) if left else slice(0, length)
-        filled = torch.from_numpy(np.resize(rows, max(len(rows), -(-least // length))))
+    for rows, width in batches(lengths, limit, _BUDGET[device]):
+        span = slice(whole - width, whole) if left else slice(0, width)
+        filled = torch.from_numpy(np.resize(rows, max(len(rows), -(-least // width))))
         yield (
             rows,
             {
@@ -74,3 +87,14 @@ def split(features: Features, device: str) -> Iterator[tuple[Positions, Features
                 for name, value in features.items()
             },
         )
+
+
+def _widened(features: Features, columns: int, pad: int, left: bool) -> Features:
+    """Pad all texts by so many columns more."""
+    sides = (columns, 0) if left else (0, columns)
+    return {
+        name: functional.pad(value, sides, value=pad if name == "input_ids" else 0)
+        if isinstance(value, Tensor)
+        else value
+        for name, value in features.items()
+    }

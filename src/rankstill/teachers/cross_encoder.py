@@ -88,7 +88,9 @@ class CrossEncoderTeacher:
         if not can_split(features):
             raise ModelError(f"{self.name} does not read pairs of texts as one row of tokens", hint="use another model")
         with autocast(self.precision):
-            for rows, batch in split(features, device()):
+            for rows, batch in split(
+                features, self._model.max_seq_length, self._model.tokenizer.pad_token_id, device()
+            ):
                 logits = cast(Tensor, self._model(batch)["scores"])[: len(rows)].double().reshape(len(rows), -1)
                 scores = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
                 into[rows] = scores.float().cpu().numpy()

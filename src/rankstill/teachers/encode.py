@@ -1,8 +1,7 @@
 """Texts to vectors: the encoder, and the stage `encode` that writes a collection's embeddings.
 
-The work is split into chunks of 2,048 texts in row order. Inside a chunk texts of one length (in tokens) form batches,
-so that nothing is padded. A finished chunk is a file: a killed stage continues with the next, and ends with the same
-bytes.
+The work is split into chunks of 2,048 texts in row order; inside a chunk texts of about one length form batches. A
+finished chunk is a file: a killed stage continues with the next, and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -115,7 +114,9 @@ class Encoder:
             into[:] = self._model.encode(texts, prompt=prompt, show_progress_bar=False)
             return
         with autocast(self.precision):
-            for rows, batch in split(features, device()):
+            for rows, batch in split(
+                features, self._model.max_seq_length, self._model.tokenizer.pad_token_id, device()
+            ):
                 hidden = doubled(body(batch))
                 with torch.autocast(device(), enabled=False):
                     for module in rest:
