@@ -139,7 +139,7 @@ def test_a_killed_stage_continues_and_ends_with_the_same_bytes(tmp_path, collect
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("moment", ["append", "Pairs.write", "write_json", "shutil.rmtree"])
+@pytest.mark.parametrize("moment", ["append", "Pairs.write", "write_json", "shutil.rmtree", "manifest"])
 def test_a_kill_between_two_writes_does_no_harm(tmp_path, collection, monkeypatch, moment):
     whole = score(collection.path, every(collection), Counting(), tmp_path / "whole", tmp_path / "store1")
     target = {
@@ -147,6 +147,7 @@ def test_a_kill_between_two_writes_does_no_harm(tmp_path, collection, monkeypatc
         "Pairs.write": "rankstill.records.Pairs.write",
         "write_json": "rankstill.teachers.scoring.write_json",
         "shutil.rmtree": "rankstill.teachers.scoring.shutil.rmtree",
+        "manifest": "rankstill.files.versions",
     }[moment]
 
     def die(*args, **options):
