@@ -20,8 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help=(
         "Distil a slow, strong ranker into a fast one, and measure which data is worth paying for.\n\n"
-        "The stages, in flow order: [bold]load[/] texts and judgements, [bold]sample[/] negatives, [bold]score[/] pairs "
-        "by the teacher, [bold]group[/] them into examples, [bold]train[/] a student, [bold]rank[/] with it, "
+        "The stages, in flow order: [bold]load[/] texts and judgements, [bold]sample[/] negatives, [bold]score[/] "
+        "pairs by the teacher, [bold]group[/] them into examples, [bold]train[/] a student, [bold]rank[/] with it, "
         "[bold]measure[/] its runs, [bold]report[/]. [bold]distill[/] runs them all; [bold]demo[/] does so on built-in "
         "data."
     ),

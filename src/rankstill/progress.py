@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -79,7 +79,7 @@ def bar(label: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
 
 def track(items: Iterable[T], label: str, total: int | None = None, unit: str = "items") -> Iterator[T]:
     """Pass items through, showing how many went by."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(label, total, unit) as shown:
         for item in items:

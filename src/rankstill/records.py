@@ -49,11 +49,13 @@ def read_parquet(path: Path, columns: list[str]) -> dict[str, Any]:
 
 
 def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
-    return column.to_numpy()
+    values: NDArray[Any] = column.to_numpy()
+    return values
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[Any]:
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    values: NDArray[Any] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, width)
 
 
 def _same_length(**columns: NDArray[Any]) -> None:

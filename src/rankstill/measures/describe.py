@@ -111,7 +111,7 @@ def _samples(table: Groups, columns: Mapping[str, NDArray[np.float64]], spec: De
     rng = rng_for(spec.seed, "describe")
     rows = np.sort(rng.permutation(len(table))[:_POINTS])
     negatives = rng.permutation(table.score[:, 1:].reshape(-1))[:_SCORES]
-    samples = {
+    samples: dict[str, Any] = {
         "negative_scores": [round(float(s), 4) for s in negatives],
         "positive_scores": [round(float(s), 4) for s in rng.permutation(table.score[:, 0])[:_SCORES]],
     }

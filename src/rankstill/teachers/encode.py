@@ -25,6 +25,7 @@ from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import can_split, split
 from rankstill.teachers.precision import Precision, autocast, body_precision, device, doubled, name_of
+from rankstill.teachers.vectors import VectorStore, keys_of
 
 CHUNK = 2048
 """Texts in one chunk, which is encoded, and written, at a time."""
@@ -62,6 +63,7 @@ class Encoder:
             )
         self.precision = torch.float32 if self.kind == "static" else body_precision(precision)
         self.max_length = max_length
+        self._root: Path | None = None
         self.fingerprint = model_identity(self.path, self.precision, max_length)
 
     @cached_property
@@ -96,8 +98,31 @@ class Encoder:
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
-            self._encode(chunk, self._prompt(side), vectors[start : start + len(chunk)])
+            self._encode_new(chunk, self._prompt(side), vectors[start : start + len(chunk)])
         return vectors
+
+    def keep_in(self, root: Path) -> None:
+        """Keep every vector from now on in a store's folder, and take from there what is known."""
+        self._root = root
+
+    @cached_property
+    def _store(self) -> VectorStore | None:
+        return None if self._root is None else VectorStore(self._root, self.fingerprint, self.dimension)
+
+    def _encode_new(self, texts: list[str], prompt: str, into: Scores32) -> None:
+        """Encode what the store does not know, and let it know."""
+        if self._store is None:
+            self._encode(texts, prompt, into)
+            return
+        keys = keys_of(prompt, texts)
+        into[:], found = self._store.lookup(keys)
+        new = np.flatnonzero(~found)
+        if len(new):
+            vectors = np.empty((len(new), self.dimension), np.float32)
+            self._encode([texts[i] for i in new], prompt, vectors)
+            into[new] = vectors
+            fine = np.isfinite(vectors).all(axis=1)
+            self._store.append(keys[new][fine], vectors[fine])
 
     def _prompt(self, side: Side | None) -> str:
         prompts: dict[str, str] = self._model.prompts

@@ -25,6 +25,7 @@ from rankstill.errors import DataError, MissingScores
 from rankstill.files import COST, read_manifest, run_stage, whole_or_absent, write_json
 from rankstill.progress import bar
 from rankstill.records import Pairs, Rows, Scores32
+from rankstill.teachers.bi_encoder import BiEncoderTeacher
 from rankstill.teachers.distinct import first_of_each
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.teacher import Teacher, open_teacher
@@ -61,6 +62,8 @@ def score(
     asked = np.sort(Pairs.concatenate([_read(table) for table in tables]).key())
     keys = np.unique(asked)
     query, doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+    if store and isinstance(opened, BiEncoderTeacher):
+        opened.encoder.keep_in(store)
     kept = ScoreStore(store, opened.fingerprint, opened.name, opened.kind) if store and opened.by_text else None
 
     def build(work: Path) -> Mapping[str, Any]:

@@ -115,8 +115,8 @@ class ScoreStore:
         data = content.getvalue()
         with writing_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write_once(self.folder / "teacher.json", json.dumps(self._about, indent=2).encode())
-            _write_once(self.folder / f"part-{hashlib.sha256(data).hexdigest()}.parquet", data)
+            write_once(self.folder / "teacher.json", json.dumps(self._about, indent=2).encode())
+            write_once(self.folder / f"part-{hashlib.sha256(data).hexdigest()}.parquet", data)
 
     def lookup(self, keys: PairKeys) -> Scores32:
         """Find scores.
@@ -195,7 +195,7 @@ def _as_void(halves: Halves) -> NDArray[np.void]:
     return np.ascontiguousarray(halves).view("V32").reshape(-1)
 
 
-def _write_once(path: Path, data: bytes) -> None:
+def write_once(path: Path, data: bytes) -> None:
     """Write a file whose name promises its content: whole or absent, and harmless when two processes do it at once."""
     if path.exists():
         return
