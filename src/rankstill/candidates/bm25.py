@@ -20,8 +20,8 @@ from rankstill.collection.store import Collection, Texts
 from rankstill.progress import bar, track
 from rankstill.records import Pairs, Rows, Scores32
 
-K1, B = 0.9, 0.4
-"""The defaults of Anserini, with which the field's published BM25 figures are made."""
+K1, B = 1.2, 0.75
+"""The defaults of Lucene. Anserini's 0.9 and 0.4 suit MS MARCO passages; these are stronger on longer texts."""
 _CHUNK = 1 << 15
 
 
