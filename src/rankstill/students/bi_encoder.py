@@ -32,14 +32,15 @@ class BiEncoderStudent(Transformer):
         room = self.spec.max_length - 2
         sequences = [np.concatenate([[self._begin], t[:room], [self._end]]).astype(np.int64) for t in texts]
         parts = micro_batches(np.array([len(s) for s in sequences]), budget)
-        vectors = torch.cat([self._encode([sequences[i] for i in part], precision) for part in parts])
+        vectors = torch.cat([self._encode([sequences[i] for i in part], precision, budget) for part in parts])
         return vectors[torch.from_numpy(np.argsort(np.concatenate(parts)))]
 
-    def _encode(self, sequences: list[NDArray[np.int64]], precision: torch.dtype) -> Tensor:
-        ids, mask = (torch.from_numpy(a) for a in self.padded(sequences))
+    def _encode(self, sequences: list[NDArray[np.int64]], precision: torch.dtype, budget: int) -> Tensor:
+        ids, mask = (torch.from_numpy(a) for a in self.padded(sequences, budget))
         padded = not bool(mask.all())
         with body_in(self.module, precision):
             hidden = self.module(input_ids=ids, attention_mask=mask if padded else None).last_hidden_state.float()
+        hidden, mask = hidden[: len(sequences)], mask[: len(sequences)]
         weight = mask[:, :, None].float()
         return nn.functional.normalize((hidden * weight).sum(dim=1) / weight.sum(dim=1), dim=1)
 

@@ -33,7 +33,7 @@ class CrossEncoderStudent(Transformer):
         places = zip(batch.pair_query, batch.pair_doc, strict=True)
         pairs = [self._sequence(batch.queries[q], batch.docs[d]) for q, d in places]
         parts = micro_batches(np.array([len(ids) for ids, _ in pairs]), budget)
-        logits = torch.cat([self._logits([pairs[i] for i in part], precision) for part in parts])
+        logits = torch.cat([self._logits([pairs[i] for i in part], precision, budget) for part in parts])
         return logits[torch.from_numpy(np.argsort(np.concatenate(parts)))]
 
     def _sequence(self, query: Tokens, doc: Tokens) -> Sequence:
@@ -44,17 +44,17 @@ class CrossEncoderStudent(Transformer):
         ids = np.concatenate([[self._begin], query, [self._end], doc, [self._end]]).astype(np.int64)
         return ids, len(query) + 2
 
-    def _logits(self, pairs: list[Sequence], precision: torch.dtype) -> Tensor:
-        ids, mask = self.padded([ids for ids, _ in pairs])
+    def _logits(self, pairs: list[Sequence], precision: torch.dtype, budget: int) -> Tensor:
+        ids, mask = self.padded([ids for ids, _ in pairs], budget)
         inputs = {"input_ids": torch.from_numpy(ids)}
         if not mask.all():
             inputs["attention_mask"] = torch.from_numpy(mask)
         if self._types:
-            starts = np.array([start for _, start in pairs])[:, None]
+            starts = np.array([start for _, start in pairs] + [ids.shape[1]] * (len(ids) - len(pairs)))[:, None]
             second = (np.arange(ids.shape[1]) >= starts) & (mask > 0)
             inputs["token_type_ids"] = torch.from_numpy(second.astype(np.int64))
         with body_in(self.module.base_model, precision):
-            return cast(Tensor, self.module(**inputs).logits[:, 0].float())
+            return cast(Tensor, self.module(**inputs).logits[: len(pairs), 0].float())
 
     def save(self, folder: Path) -> None:
         """Write the folder that `sentence_transformers.CrossEncoder` loads; its scores are raw logits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,6 +69,7 @@ class StaticStudent:
             container.save_pretrained(str(folder), create_model_card=False)
 
 
+@lru_cache(maxsize=2)
 @torch.inference_mode()
 def _token_vectors(start: str, vocabulary: int) -> Tensor:
     """Encode every token of the vocabulary on its own: (vocabulary, D) float32."""

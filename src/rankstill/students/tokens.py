@@ -14,6 +14,8 @@ from rankstill.files import whole_or_absent, write_json
 from rankstill.progress import bar
 from rankstill.records import Rows
 
+MULTIPLE = 16
+"""Tokens to whose multiple a batch is padded."""
 _CHUNK = 4096
 _BLOCK = 1 << 24
 
@@ -84,7 +86,7 @@ def tokenise(texts: Texts, rows: Rows, tokenizer: Tokenizer, most: int, folder: 
 
 
 def micro_batches(lengths: NDArray[np.integer], budget: int) -> list[NDArray[np.int64]]:
-    """Split items into batches of similar length, none of more than `budget` tokens once padded.
+    """Split items into batches of similar length, none of more than `budget` tokens once padded (see `pad`).
 
     Longest first; an item longer than the budget gets a batch of its own. Equal lengths keep their order, so the split
     depends on the lengths only.
@@ -92,18 +94,40 @@ def micro_batches(lengths: NDArray[np.integer], budget: int) -> list[NDArray[np.
     order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
     batches, start = [], 0
     while start < len(order):
-        longest = max(int(lengths[order[start]]), 1)
-        stop = start + max(budget // longest, 1)
+        stop = start + max(budget // padded_length(int(lengths[order[start]])), 1)
         batches.append(order[start:stop])
         start = stop
     return batches
 
 
-def pad(sequences: Sequence[NDArray[np.integer]], value: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pad to the longest: (n, longest) ids and a mask of 1 for tokens, 0 for padding."""
-    longest = max((len(s) for s in sequences), default=0)
-    ids = np.full((len(sequences), longest), value, np.int64)
-    mask = np.zeros((len(sequences), longest), np.int64)
+def padded_length(longest: int) -> int:
+    """Round a length up to the next multiple of 16."""
+    return max(-(-longest // MULTIPLE) * MULTIPLE, MULTIPLE)
+
+
+def pad(
+    sequences: Sequence[NDArray[np.integer]], value: int = 0, budget: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad to few shapes, for which matrix libraries prepare themselves once.
+
+    Preparing a product in bfloat16 takes longer than the product: in batches of any shape, most of the time.
+
+    Args:
+        sequences: n sequences of token ids.
+        value: The token that pads.
+        budget: The tokens of a full batch; a batch that is not full is filled with empty rows up to the next power of
+            two, or to a full batch. 0 fills nothing.
+
+    Returns:
+        (rows, width) ids, and a mask of 1 for tokens, 0 for padding; the first n rows count. Empty rows have one token.
+    """
+    longest = padded_length(max((len(s) for s in sequences), default=0))
+    rows = len(sequences)
+    if budget:
+        rows = max(rows, min(1 << (rows - 1).bit_length(), budget // longest))
+    ids = np.full((rows, longest), value, np.int64)
+    mask = np.zeros((rows, longest), np.int64)
+    mask[len(sequences) :, 0] = 1
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = sequence
         mask[row, : len(sequence)] = 1

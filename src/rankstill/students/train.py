@@ -34,8 +34,9 @@ from rankstill.students.losses import LOSSES, floor
 from rankstill.students.tokens import TokenTable, tokenise
 from rankstill.teachers.precision import Precision, body_precision
 
-LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 2e-4, "static": 1e-2}
-EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 10}
+LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 3e-4, "static": 5e-3}
+EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 5}
+BATCH_GROUPS = {"cross-encoder": 8, "bi-encoder": 8, "static": 32}
 _QUERY_TOKENS = 128
 _BUDGET = 4096
 
@@ -50,7 +51,8 @@ class TrainSpec:
         temperature: Divides the teacher's scores.
         student_temperature: Divides the student's scores; 0 for the architecture's own (logits 1, cosines 0.05).
         epochs: How often each group is seen; 0 for the architecture's default.
-        batch_groups: Groups per step.
+        documents: Stop after about so many documents, whatever `epochs` says; 0 for whole epochs.
+        batch_groups: Groups per step; 0 for the architecture's default.
         learning_rate: At its peak; 0 for the architecture's default.
         warmup: Share of the steps in which it rises linearly; then it falls linearly to 0.
         weight_decay: AdamW's, on matrices only.
@@ -64,7 +66,8 @@ class TrainSpec:
     temperature: float = 1.0
     student_temperature: float = 0.0
     epochs: int = 0
-    batch_groups: int = 8
+    documents: int = 0
+    batch_groups: int = 0
     learning_rate: float = 0.0
     warmup: float = 0.1
     weight_decay: float = 0.01
@@ -77,8 +80,22 @@ class TrainSpec:
             raise unknown_name("loss", self.loss, LOSSES)
         if self.temperature <= 0 or self.student_temperature < 0:
             raise SpecError("temperatures are above 0")
-        if self.batch_groups < 1 or self.epochs < 0 or self.learning_rate < 0:
-            raise SpecError("batch_groups is 1 or more; epochs and learning_rate are not negative")
+        if min(self.batch_groups, self.epochs, self.documents, self.learning_rate) < 0:
+            raise SpecError("batch_groups, epochs, documents and learning_rate are not negative")
+
+    def steps(self, groups: int, size: int) -> int:
+        """Count the steps over so many groups of so many documents."""
+        batch = self.batch_groups or BATCH_GROUPS[self.student.architecture]
+        if self.documents:
+            return max(round(self.documents / (batch * size)), 1)
+        return (self.epochs or EPOCHS[self.student.architecture]) * math.ceil(groups / batch)
+
+    def documents_in(self, steps: int, groups: int, size: int) -> int:
+        """Count the documents that so many steps see; the last step of an epoch may be short."""
+        per_epoch = math.ceil(groups / (self.batch_groups or BATCH_GROUPS[self.student.architecture]))
+        epochs, rest = divmod(steps, per_epoch)
+        batch = self.batch_groups or BATCH_GROUPS[self.student.architecture]
+        return (epochs * groups + rest * batch) * size
 
     def rate(self, step: int, steps: int) -> float:
         """Compute the learning rate of a step: linear warm-up, linear decay."""
@@ -128,8 +145,8 @@ class _Run:
         self.data = _Data(collection, groups, self.student, work)
         self.student.focus(self.data.vocabulary())
         self.optimizer = _optimizer(self.student, spec)
-        self.epochs = spec.epochs or EPOCHS[spec.student.architecture]
-        self.steps = self.epochs * math.ceil(len(groups) / spec.batch_groups)
+        self.batch_groups = spec.batch_groups or BATCH_GROUPS[spec.student.architecture]
+        self.steps = spec.steps(len(groups), groups.size)
 
     def fit(self) -> Curve:
         """Take all steps that a checkpoint does not have already."""
@@ -140,7 +157,7 @@ class _Run:
             step, curve = load_checkpoint(path, self.student.module, self.optimizer)
         self.student.module.train()
         saved = time.monotonic()
-        seen = self.spec.batch_groups * self.groups.size
+        seen = self.batch_groups * self.groups.size
         with bar(f"train {self.spec.student.architecture}", self.steps * seen, "documents") as shown:
             shown.advance(step * seen)
             for now in range(step, self.steps):
@@ -182,10 +199,9 @@ class _Run:
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""
-        per_epoch = self.steps // self.epochs
-        epoch, place = divmod(step, per_epoch)
+        epoch, place = divmod(step, math.ceil(len(self.groups) / self.batch_groups))
         order = rng_for(self.spec.seed, "order", epoch).permutation(len(self.groups))
-        return order[place * self.spec.batch_groups : (place + 1) * self.spec.batch_groups]
+        return order[place * self.batch_groups : (place + 1) * self.batch_groups]
 
     def finish(self, curve: Curve, collection: Path, groups: Path) -> None:
         """Save the model and its card; remove what only training needed."""
@@ -203,7 +219,7 @@ class _Run:
         return {
             "groups": len(self.groups),
             "steps": self.steps,
-            "documents_seen": self.epochs * len(self.groups) * self.groups.size,
+            "documents_seen": self.spec.documents_in(self.steps, len(self.groups), self.groups.size),
             "parameters": self.parameters,
             "precision": str(self.precision).removeprefix("torch."),
             "threads": torch.get_num_threads(),

@@ -52,7 +52,7 @@ class DistillSpec:
         seed: Of everything that is drawn.
         temperature: Of the teacher; 0 derives it from the spread of its scores (half the standard deviation of the
             margins within groups).
-        student_temperature, epochs, batch_groups, learning_rate, precision: See `TrainSpec`.
+        student_temperature, epochs, documents, batch_groups, learning_rate, precision: See `TrainSpec`.
         test_depth: Documents per query in a first stage made here.
         measures, headline: What is measured, and what leads the tables and chooses the interpolation weight.
         on_short: What to do with queries that have too few candidates: "refuse" or "drop".
@@ -73,7 +73,8 @@ class DistillSpec:
     temperature: float = 0.0
     student_temperature: float = 0.0
     epochs: int = 0
-    batch_groups: int = 8
+    documents: int = 0
+    batch_groups: int = 0
     learning_rate: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     test_depth: int = 100
@@ -99,6 +100,7 @@ class DistillSpec:
             temperature,
             self.student_temperature,
             self.epochs,
+            self.documents,
             self.batch_groups,
             self.learning_rate,
             seed=self.seed,

@@ -18,7 +18,7 @@ from rankstill.collection.store import Collection
 from rankstill.progress import console, say
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Rows
-from rankstill.students.train import EPOCHS, measure_speed, set_threads
+from rankstill.students.train import measure_speed, set_threads
 from rankstill.studies.distill import DistillSpec, own_tests
 from rankstill.studies.steps import Test, Training, load_training
 from rankstill.teachers import Teacher, open_teacher
@@ -61,8 +61,8 @@ def plan(spec: DistillSpec, folder: Path) -> list[Line]:
     per_pair = _teacher_seconds(opened, training.split.train, teacher, spec.seed)
     asked, unique = _pairs(spec, training)
     lists = sum(len(t.queries) for t in tests) * spec.test_depth
-    epochs = spec.epochs or EPOCHS[spec.student.architecture]
-    seen = epochs * queries * spec.size
+    steps = spec.train_spec(1.0).steps(queries, spec.size)
+    seen = spec.train_spec(1.0).documents_in(steps, queries, spec.size)
     train_rate, rank_rate = _student_rates(opened, training, spec)
     documents = len(opened.documents) + sum(len(Collection(t.path).documents) for t in tests if t.domain != "in domain")
     return [
@@ -72,7 +72,7 @@ def plan(spec: DistillSpec, folder: Path) -> list[Line]:
         ),
         Line("score", f"{asked:,} pairs asked, at most {unique:,} scored by {teacher.name}", unique * per_pair),
         Line("group", f"{queries:,} groups of {spec.size}", queries / 20_000),
-        Line("train", f"{spec.student.name}, {spec.loss}, {epochs} epochs: {seen:,} documents seen", seen / train_rate),
+        Line("train", f"{spec.student.name}, {spec.loss}, {steps:,} steps: {seen:,} documents seen", seen / train_rate),
         Line("rank", _tests_words(tests, spec), lists * per_pair + (lists + _dev_pairs(spec, training)) / rank_rate),
         Line("measure", f"{', '.join(spec.measures)}, 95% intervals; report", 5.0),
     ]
