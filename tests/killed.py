@@ -1,23 +1,25 @@
 """Run `rankstill` again and again, killing it at given moments, until it finishes: the driver of test_kill.
 
-Called as `python -m tests.killed SECONDS,SECONDS,... ARGS...`. The heavy libraries are imported once; every attempt is a
-fork, so that a kill costs the seconds until it, not those of the imports.
+Called as `python -m tests.killed SECONDS,SECONDS,... ARGS...`. The heavy libraries are imported once; every attempt is
+a fork, so that a kill costs the seconds until it, not those of the imports.
 """
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def main() -> None:
-    import rankstill.cli
-    import rankstill.studies.distill
-    import rankstill.students.bi_encoder
-    import rankstill.students.cross_encoder  # noqa: F401
     import sentence_transformers.sentence_transformer.modules  # noqa: F401
+
+    import rankstill.cli
+    import rankstill.students.bi_encoder
+    import rankstill.students.cross_encoder
+    import rankstill.studies.distill
 
     moments = [float(m) for m in sys.argv[1].split(",") if m]
     sys.argv = ["rankstill", *sys.argv[2:]]
@@ -25,7 +27,7 @@ def main() -> None:
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
             rankstill.cli.main()
             os._exit(0)
         while moment is not None and time.monotonic() - began < moment:
@@ -45,12 +47,7 @@ def main() -> None:
 
 
 def _parts(root: str) -> list[str]:
-    return [
-        os.path.relpath(os.path.join(folder, name), root)
-        for folder, names, files in os.walk(root)
-        for name in [*names, *files]
-        if name.endswith(".part")
-    ]
+    return [str(path.relative_to(root)) for path in Path(root).rglob("*.part")]
 
 
 if __name__ == "__main__":

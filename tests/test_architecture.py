@@ -48,7 +48,8 @@ def test_there_is_no_utils():
 
 
 def test_help_starts_without_the_heavy_libraries():
-    script = "import sys, rankstill, rankstill.cli; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'pyarrow')))"
+    heavy = ("torch", "transformers", "pyarrow")
+    script = f"import sys, rankstill, rankstill.cli; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
@@ -92,6 +93,9 @@ def test_every_dependency_is_pinned():
         line.split("==")[0].lower().replace("-", "_") for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    for requirement in [
+        *project["dependencies"],
+        *(e for extra in project["optional-dependencies"].values() for e in extra),
+    ]:
         name = re.match(r"[\w-]+", requirement)[0].lower().replace("-", "_")
         assert name == "rankstill" or name in pins, name

@@ -121,7 +121,8 @@ def test_two_writers_of_one_output_are_refused(tmp_path):
     def nested(_work: Path):
         script = (
             "from pathlib import Path; from rankstill.files import run_stage\n"
-            f"run_stage(Path({str(tmp_path / 'out')!r}), stage='test', spec={{'text': 'abc'}}, inputs={{}}, build=lambda w: {{}})"
+            f"run_stage(Path({str(tmp_path / 'out')!r}), "
+            "stage='test', spec={'text': 'abc'}, inputs={}, build=lambda w: {})"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         assert "another process is writing" in done.stderr
@@ -165,9 +166,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_whole_or_absent_keeps_the_old_file_when_the_new_one_fails(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), whole_or_absent(path, "w") as file:
-        file.write("half of the n")
-        raise RuntimeError
+
+    def fail_halfway():
+        with whole_or_absent(path, "w") as file:
+            file.write("half of the n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -25,7 +25,10 @@ def make_collection(
     return Collection(load(source, folder))
 
 
-WORDS = "wing slip stream jet flow shock heat plate lift drag cone boundary layer nose tail flap gas wave model tunnel".split()
+WORDS = [
+    *("wing", "slip", "stream", "jet", "flow", "shock", "heat", "plate", "lift", "drag"),
+    *("cone", "boundary", "layer", "nose", "tail", "flap", "gas", "wave", "model", "tunnel"),
+]
 
 
 def word_collection(folder: Path, documents: int = 200, queries: int = 20, salt: int = 0) -> Collection:

@@ -45,6 +45,7 @@ SPEC = DistillSpec(
     size=16,
     epochs=2,
     headline="RR@10",
+    on_short="drop",
 )
 
 Student = tuple[str, Path, str, str, StudentSpec]
