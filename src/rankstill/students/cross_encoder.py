@@ -39,7 +39,9 @@ class CrossEncoderStudent(Transformer):
     def _sequence(self, query: Tokens, doc: Tokens) -> Sequence:
         """Join [CLS] query [SEP] document [SEP]; the longer of the two is cut first, as transformers does."""
         room = self.spec.max_length - 3
-        query = query[: max(room - len(doc), (room + 1) // 2)]
+        # Where both are long, each gets half; the odd token goes to the longer one.
+        half = room // 2 + (room % 2 if len(query) > len(doc) else 0)
+        query = query[: max(room - len(doc), half)]
         doc = doc[: room - len(query)]
         ids = np.concatenate([[self._begin], query, [self._end], doc, [self._end]]).astype(np.int64)
         return ids, len(query) + 2

@@ -37,6 +37,7 @@ from rankstill.teachers.precision import Precision, body_precision
 LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 3e-4, "static": 5e-3}
 EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 5}
 BATCH_GROUPS = {"cross-encoder": 8, "bi-encoder": 8, "static": 32}
+_CURVE = ("loss", "excess", "learning_rate")
 _QUERY_TOKENS = 128
 _BUDGET = 4096
 
@@ -152,7 +153,7 @@ class _Run:
         """Take all steps that a checkpoint does not have already."""
         path = self.work / "checkpoint.safetensors"
         step = 0
-        curve: Curve = {"loss": [], "excess": [], "learning_rate": []}
+        curve: Curve = {name: [] for name in _CURVE}
         if path.is_file():
             step, curve = load_checkpoint(path, self.student.module, self.optimizer)
         self.student.module.train()
@@ -231,7 +232,8 @@ def _size(student: Student) -> int:
 
 
 def _columns(curve: Curve) -> dict[str, NDArray[np.float32]]:
-    return {name: np.array(values, np.float32) for name, values in curve.items()}
+    # In this order always: a checkpoint gives the columns back in another one.
+    return {name: np.array(curve[name], np.float32) for name in _CURVE}
 
 
 def _optimizer(student: Student, spec: TrainSpec) -> torch.optim.Optimizer:

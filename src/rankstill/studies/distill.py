@@ -123,7 +123,7 @@ class Distilled:
     summary: dict[str, Any]
 
 
-def distill(spec: DistillSpec, out: Path, *, command: str = "", checkpoint_every: float = 30.0) -> Distilled:
+def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint_every: float = 30.0) -> Distilled:
     """Distil a student.
 
     Args:
@@ -135,6 +135,7 @@ def distill(spec: DistillSpec, out: Path, *, command: str = "", checkpoint_every
     Raises:
         RankstillError: See `rankstill.errors`; nothing is half-written.
     """
+    out = Path(out)
     set_threads()
     teacher = open_teacher(spec.teacher, precision=spec.precision)
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
