@@ -27,7 +27,7 @@ def test_terms_are_those_of_bm25s():
 
 def test_a_score_worked_by_hand(tmp_path):
     collection = make_collection(tmp_path / "c", dict(zip("abcd", TEXTS, strict=True)), {"q": "wings"})
-    scores = Index(collection.documents).scores("wings")
+    scores = Index(collection.documents, k1=0.9, b=0.4).scores("wings")
     # Terms: wing lift plane | wing wing wing | heat flow | none. Mean length 8/4 = 2, both lengths 3.
     norm = 0.9 * (1 - 0.4 + 0.4 * 3 / 2)
     idf = math.log(1 + (4 - 2 + 0.5) / (2 + 0.5))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from rankstill.students.tokens import micro_batches, pad, tokenise
+from rankstill.students.tokens import micro_batches, pad, padded_length, tokenise
 from tests.tiny_collections import make_collection
 
 
@@ -15,14 +15,23 @@ def test_micro_batches_hold_everything_once_within_the_budget(lengths, budget):
     parts = micro_batches(np.array(lengths, np.int64), budget)
     assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
     for part in parts:
-        longest = max(lengths[i] for i in part)
+        longest = padded_length(max(lengths[i] for i in part))
         assert len(part) == 1 or len(part) * longest <= budget
 
 
 def test_padding_by_hand():
-    ids, mask = pad([np.array([5, 6, 7]), np.array([8])], value=9)
-    assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    ids, mask = pad([np.array([5, 6, 7]), np.array([8]), np.arange(16)], value=9)
+    assert ids.shape == (3, 16)  # the next multiple of 16
+    assert ids[:2].tolist() == [[5, 6, 7] + [9] * 13, [8] + [9] * 15]
+    assert mask.sum(axis=1).tolist() == [3, 1, 16]
+    assert pad([np.arange(17)])[0].shape == (1, 32)
+
+
+def test_a_batch_is_filled_to_few_shapes():
+    three = [np.array([5])] * 3
+    assert pad(three, budget=1024)[0].shape == (4, 16)  # the next power of two
+    assert pad(three, budget=48)[0].shape == (3, 16)  # full at three
+    assert pad(three, budget=1024)[1][3].tolist() == [1] + [0] * 15  # an empty row has one token to attend to
 
 
 @pytest.fixture

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from rankstill.errors import SpecError
+from rankstill.candidates import STRATEGIES
+from rankstill.errors import SpecError, unknown_name
 from rankstill.files import read_manifest, write_json
+from rankstill.groups.build import GroupSpec
 from rankstill.measures.describe import DescribeSpec, describe
 from rankstill.measures.effectiveness import DEFAULT_MEASURES
 from rankstill.measures.entropy import default_temperature
@@ -84,6 +86,11 @@ class DistillSpec:
     interpolate: bool = True
 
     def __post_init__(self) -> None:
+        # What is wrong here is said before anything is loaded.
+        if self.strategy not in STRATEGIES:
+            raise unknown_name("strategy", self.strategy, STRATEGIES)
+        self.train_spec(1.0)
+        GroupSpec(self.size)
         if self.headline not in self.measures:
             raise SpecError(f"the headline {self.headline} is not among the measures {', '.join(self.measures)}")
 
@@ -181,19 +188,13 @@ def own_tests(out: Path, training: Training, references: Sequence[str]) -> list[
     """Load the tests asked for; where none is, the training collection's own test split if it has one."""
     tests = [load_test(out, reference, training) for reference in references]
     if not references and "test" in training.open().splits:
-        tests = [load_test(out, str(training.reference).partition("#")[0] + _own_options(training), training)]
+        tests = [load_test(out, str(replace(training.reference, split="test")), training)]
     doubled = {t.name for t in tests if [u.name for u in tests].count(t.name) > 1}
     if doubled:
         raise SpecError(
             f"two tests have the name {sorted(doubled)[0]!r}", hint="state each test once, or state its #split"
         )
     return tests
-
-
-def _own_options(training: Training) -> str:
-    reference = training.reference
-    kept = {"part": reference.part, "lists": reference.lists, "relevant_from": reference.relevant_from, "split": "test"}
-    return "#" + ",".join(f"{key}={value}" for key, value in kept.items() if value is not None)
 
 
 def describe_groups(

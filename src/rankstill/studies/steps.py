@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rankstill.candidates.sample import SampleSpec, sample
@@ -99,7 +99,7 @@ def dev_test(training: Training, out: Path) -> Test | None:
 
 
 def _same_texts(a: Reference, b: Reference) -> bool:
-    return (a.location, a.part, a.lists, a.relevant_from) == (b.location, b.part, b.lists, b.relevant_from)
+    return replace(a, split=None, dev=None) == replace(b, split=None, dev=None)
 
 
 def test_name(reference: Reference) -> str:
