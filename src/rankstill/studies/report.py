@@ -240,7 +240,7 @@ def _group(example: Entry, low: float, high: float) -> Json:
 def _reached(summary: Summary) -> list[tuple[str, str]]:
     """Count what the report rests on, for its head."""
     collection, cost = summary.get("collection") or {}, summary.get("cost") or {}
-    learners = sum(rows.is_learner(s) for s in summary["systems"])
+    learners = sum(rows.is_learner(s) and s.get("kind") != "interpolated" for s in summary["systems"])
     counts = [
         (collection.get("documents"), "documents"),
         (collection.get("training_queries"), "training queries"),
