@@ -51,11 +51,12 @@ def test_a_batch_holds_each_texts_own_tokens_wherever_the_padding_is():
         assert [seen[i] for i in range(4)] == rows
 
 
-def test_a_small_batch_is_filled_up_with_its_own_rows():
+def test_a_small_batch_is_filled_up_with_its_own_rows(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     (where, batch), *rest = split(features([[1, 2], [3, 4]]), 512, 0, "cpu")
     assert not rest
     assert list(where) == [0, 1]
-    assert batch["input_ids"].numel() >= 16 * torch.get_num_threads()
+    assert batch["input_ids"].numel() >= 16 * 2
     assert batch["input_ids"][:4, :2].tolist() == [[1, 2], [3, 4], [1, 2], [3, 4]]
 
 

@@ -176,9 +176,11 @@ def encode_rows(
     Raises:
         DataError: A vector is not finite.
     """
-    if path.exists():
-        return
     parts = path.with_name(path.name + ".parts")
+    if path.exists():
+        # A kill between joining the parts and removing them leaves them.
+        shutil.rmtree(parts, ignore_errors=True)
+        return
     parts.mkdir(exist_ok=True)
     chunks = [(start, parts / f"{start // CHUNK:06d}.npy") for start in range(0, len(rows), CHUNK)]
     waiting = [(start, part) for start, part in chunks if not part.exists()]

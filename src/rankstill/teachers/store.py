@@ -5,8 +5,8 @@ A folder `STORE/FINGERPRINT[:16]/` belongs to one teacher. It holds `teacher.jso
 keys are hashes of texts, scores outlive changes of ids and serve every strategy, loss and study.
 
 A part is written once and never changed, and named after its content. So writing the same scores twice makes one file,
-several processes write at once without a lock, and a damaged file can be told from its name. Where two parts have the
-same pair, the part whose name comes first counts.
+readers need no lock, and a damaged file can be told from its name. Several processes may write: each holds the folder's
+lock while it writes a part. Where two parts have the same pair, the part whose name comes first counts.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
-from rankstill.files import writing_errors
+from rankstill.files import whole_or_absent, writing_errors
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.distinct import first_of_each
 
@@ -199,12 +198,8 @@ def write_once(path: Path, data: bytes) -> None:
     """Write a file whose name promises its content: whole or absent, and harmless when two processes do it at once."""
     if path.exists():
         return
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # One writer at a time: what a killed one left has a name that the next one writes over.
+    with filelock.FileLock(path.with_name(".lock")):
+        if not path.exists():
+            with whole_or_absent(path) as file:
+                file.write(data)
