@@ -29,8 +29,9 @@ class BiEncoderStudent(Transformer):
 
     def encode(self, texts: list[Tokens], precision: torch.dtype, budget: int) -> Tensor:
         """Encode texts: (texts, D) float32, of length 1."""
-        room = self.spec.max_length - 2
-        sequences = [np.concatenate([[self._begin], t[:room], [self._end]]).astype(np.int64) for t in texts]
+        before, after = self._frame.before, self._frame.after
+        room = self.spec.max_length - len(before) - len(after)
+        sequences = [np.concatenate([before, t[:room], after]).astype(np.int64) for t in texts]
         parts = micro_batches(np.array([len(s) for s in sequences]), budget)
         vectors = torch.cat([self._encode([sequences[i] for i in part], precision, budget) for part in parts])
         return vectors[torch.from_numpy(np.argsort(np.concatenate(parts)))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rankstill.files import path_fingerprint, read_manifest, to_json, versions, whole_or_absent, write_json
 
+CARD = "rankstill.json"
 _LOADERS = {"cross-encoder": "CrossEncoder", "bi-encoder": "SentenceTransformer", "static": "SentenceTransformer"}
 
 _TEXT = """---
@@ -34,12 +36,12 @@ model = {loader}("path/to/this/folder")
 | seed | {seed} |
 
 Everything that made it, with fingerprints and versions, stands in `rankstill.json`; what it reaches, next to BM25 and
-the teacher, in the run's `measures/summary.json` and `report.html`.
+the teacher, in the report of the run.
 """
 
 
 def write_card(folder: Path, spec: Any, counts: Mapping[str, Any], collection: Path, groups: Path) -> None:
-    """Write both cards into a model's folder.
+    """Write both cards into a model's folder, `rankstill.json` last.
 
     Args:
         folder: Where the model is.
@@ -54,18 +56,6 @@ def write_card(folder: Path, spec: Any, counts: Mapping[str, Any], collection: P
         "strategy": grouped["counts"]["strategy"],
         "teacher": grouped["counts"]["teacher"],
     }
-    write_json(
-        folder / "rankstill.json",
-        {
-            **facts,
-            "spec": to_json(spec),
-            "group_size": grouped["spec"]["size"],
-            "counts": dict(counts),
-            "groups": grouped["counts"],
-            "fingerprints": {"collection": path_fingerprint(collection), "groups": path_fingerprint(groups)},
-            "versions": versions(),
-        },
-    )
     with whole_or_absent(folder / "README.md", "w") as file:
         file.write(
             _TEXT.format(
@@ -82,3 +72,20 @@ def write_card(folder: Path, spec: Any, counts: Mapping[str, Any], collection: P
                 seed=spec.seed,
             )
         )
+    write_json(
+        folder / CARD,
+        {
+            **facts,
+            "spec": to_json(spec),
+            "group_size": grouped["spec"]["size"],
+            "counts": dict(counts),
+            "groups": grouped["counts"],
+            "fingerprints": {"collection": path_fingerprint(collection), "groups": path_fingerprint(groups)},
+            "versions": versions(),
+        },
+    )
+
+
+def read_counts(folder: Path) -> dict[str, Any]:
+    """Read what was counted while training the model in a folder."""
+    return cast(dict[str, Any], json.loads((folder / CARD).read_text("utf-8"))["counts"])

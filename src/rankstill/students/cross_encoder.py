@@ -26,7 +26,8 @@ class CrossEncoderStudent(Transformer):
 
     def __init__(self, spec: StudentSpec, start: str) -> None:
         super().__init__(spec, start, AutoModelForSequenceClassification, num_labels=1)
-        self._types = getattr(self.module.config, "type_vocab_size", 0) > 1
+        known = "token_type_ids" in self._tokenizer.model_input_names
+        self._types = known and getattr(self.module.config, "type_vocab_size", 0) > 1
 
     def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
         """Score pairs, in micro-batches of similar length; the same result as one padded batch, with less padding."""
@@ -38,13 +39,14 @@ class CrossEncoderStudent(Transformer):
 
     def _sequence(self, query: Tokens, doc: Tokens) -> Sequence:
         """Join [CLS] query [SEP] document [SEP]; the longer of the two is cut first, as transformers does."""
-        room = self.spec.max_length - 3
+        begin, between, end = self._frame.begin, self._frame.between, self._frame.end
+        room = self.spec.max_length - len(begin) - len(between) - len(end)
         # Where both are long, each gets half; the odd token goes to the longer one.
         half = room // 2 + (room % 2 if len(query) > len(doc) else 0)
         query = query[: max(room - len(doc), half)]
         doc = doc[: room - len(query)]
-        ids = np.concatenate([[self._begin], query, [self._end], doc, [self._end]]).astype(np.int64)
-        return ids, len(query) + 2
+        ids = np.concatenate([begin, query, between, doc, end]).astype(np.int64)
+        return ids, len(begin) + len(query) + len(between)
 
     def _logits(self, pairs: list[Sequence], precision: torch.dtype, budget: int) -> Tensor:
         ids, mask = self.padded([ids for ids, _ in pairs], budget)

@@ -15,7 +15,7 @@ from transformers import AutoModel
 
 from rankstill.students.architectures import Batch, StudentSpec, Tokens
 from rankstill.students.bi_encoder import cosines
-from rankstill.students.transformer import LOCAL, fast_tokenizer, quiet
+from rankstill.students.transformer import LOCAL, Frame, fast_tokenizer, loading, quiet
 from rankstill.students.vocabulary import UsedTokens
 
 
@@ -74,12 +74,13 @@ class StaticStudent:
 def _token_vectors(start: str, vocabulary: int) -> Tensor:
     """Encode every token of the vocabulary on its own: (vocabulary, D) float32."""
     options: dict[str, Any] = {**LOCAL, "use_safetensors": True, "dtype": torch.float32}
-    with quiet():
+    with quiet(), loading(start):
         model = AutoModel.from_pretrained(start, **options).eval()
     wrapped, _ = fast_tokenizer(start)
     ids = torch.arange(vocabulary)
-    begin, end = (torch.full_like(ids, t) for t in (wrapped.cls_token_id, wrapped.sep_token_id))
-    sequences = torch.stack([begin, ids, end], dim=1)
+    frame = Frame.of(wrapped, start)
+    before, after = (torch.tensor(t, dtype=torch.long).expand(vocabulary, -1) for t in (frame.before, frame.after))
+    sequences = torch.cat([before, ids[:, None], after], dim=1)
     vectors = torch.cat([model(input_ids=part).last_hidden_state.mean(dim=1) for part in torch.split(sequences, 1024)])
     vectors = nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
     weight = torch.log1p(torch.arange(1, vocabulary + 1, dtype=torch.float32))

@@ -16,6 +16,8 @@ from rankstill.records import Rows
 
 MULTIPLE = 16
 """Tokens to whose multiple a batch is padded."""
+DONE = "done.json"
+"""What a finished table's folder holds, written last."""
 _CHUNK = 4096
 _BLOCK = 1 << 24
 
@@ -67,7 +69,7 @@ def tokenise(texts: Texts, rows: Rows, tokenizer: Tokenizer, most: int, folder: 
         folder: Where the table lies; made when missing, whole or absent.
         label: What the progress bar says.
     """
-    done = folder / "done.json"
+    done = folder / DONE
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         lengths = [np.zeros(1, np.int64)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,18 +29,18 @@ from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
 from rankstill.records import Groups, write_parquet
 from rankstill.students.architectures import Batch, Student, StudentSpec, build_student
-from rankstill.students.card import write_card
+from rankstill.students.card import CARD, read_counts, write_card
 from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
 from rankstill.students.losses import LOSSES, floor
-from rankstill.students.tokens import TokenTable, tokenise
+from rankstill.students.tokens import DONE, TokenTable, tokenise
 from rankstill.teachers.precision import Precision, body_precision
 
 LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 3e-4, "static": 5e-3}
 EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 5}
 BATCH_GROUPS = {"cross-encoder": 8, "bi-encoder": 8, "static": 32}
 _CURVE = ("loss", "excess", "learning_rate")
-_QUERY_TOKENS = 128
 _BUDGET = 4096
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,13 @@ def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpo
     start = resolve_model(spec.student.start)
 
     def build(work: Path) -> Mapping[str, Any]:
-        table = Groups.read(groups / "groups.parquet")
-        run = _Run(Collection(collection), table, spec, work, checkpoint_every)
-        curve = run.fit()
-        run.finish(curve, collection, groups)
-        return run.counts()
+        # The card comes last: where it stands, a kill before the manifest loses nothing.
+        if not (work / CARD).is_file():
+            table = Groups.read(groups / "groups.parquet")
+            run = _Run(Collection(collection), table, spec, work, checkpoint_every)
+            run.finish(run.fit(), collection, groups)
+        (work / _CHECKPOINT).unlink(missing_ok=True)
+        return read_counts(work)
 
     inputs: dict[str, Path | str] = {
         "collection": collection,
@@ -151,7 +154,7 @@ class _Run:
 
     def fit(self) -> Curve:
         """Take all steps that a checkpoint does not have already."""
-        path = self.work / "checkpoint.safetensors"
+        path = self.work / _CHECKPOINT
         step = 0
         curve: Curve = {name: [] for name in _CURVE}
         if path.is_file():
@@ -211,9 +214,8 @@ class _Run:
         write_parquet(
             self.work / "training.parquet", {"step": np.arange(1, self.steps + 1, dtype=np.int32), **_columns(curve)}
         )
-        write_card(self.work, self.spec, self.counts(), collection, groups)
         self.data.remove()
-        (self.work / "checkpoint.safetensors").unlink(missing_ok=True)
+        write_card(self.work, self.spec, self.counts(), collection, groups)
 
     def counts(self) -> dict[str, Any]:
         """Count what was trained on what."""
@@ -254,12 +256,7 @@ class _Data:
         self.folder = work / "tokens"
         queries, docs = np.unique(groups.query), np.unique(groups.doc)
         self.queries = tokenise(
-            collection.queries,
-            queries,
-            tokenizer,
-            min(most, _QUERY_TOKENS),
-            self.folder / "queries",
-            "tokens of queries",
+            collection.queries, queries, tokenizer, most, self.folder / "queries", "tokens of queries"
         )
         self.docs = tokenise(
             collection.documents, docs, tokenizer, most, self.folder / "documents", "tokens of documents"
@@ -280,10 +277,10 @@ class _Data:
         )
 
     def remove(self) -> None:
-        """Delete the token files."""
-        for path in sorted(self.folder.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        self.folder.rmdir()
+        """Delete the token files; a kill in between leaves none that count as done."""
+        for done in self.folder.rglob(DONE):
+            done.unlink()
+        shutil.rmtree(self.folder)
 
 
 def make_batch(
