@@ -17,11 +17,11 @@ JUDGED = [("train", "q0", "d0", 1), ("train", "q1", "d1", 1), ("train", "q1", "d
 
 
 def _folder(out: Path, stage: str, name: str, pairs: Pairs) -> Path:
-    spec = {"strategy": "bm25"} if stage == "sample" else {"teacher": "handmade"}
+    spec = {"strategy": "bm25"} if stage == "sample" else {"teacher": "f1"}
 
     def build(work: Path):
         pairs.write(work / name)
-        return {}
+        return {"teacher": "handmade"}
 
     return run_stage(out, stage=stage, spec=spec, inputs={}, build=build)
 
@@ -56,7 +56,8 @@ def test_the_positive_stands_first_and_scores_belong_to_their_documents(tmp_path
     assert groups.doc[1, 1:].tolist() == [6, 7, 3]
     assert groups.label.tolist() == [[1, 0, 0, 0]] * 2
     counts = read_manifest(out)["counts"]
-    assert counts == {"groups": 2, "dropped_short": 0, "stand_ins": 0, "strategy": "bm25", "teacher": "handmade"}
+    made_by = {"strategy": "bm25", "teacher": "handmade", "teacher_fingerprint": "f1"}
+    assert counts == {"groups": 2, "dropped_short": 0, "stand_ins": 0, **made_by}
 
 
 def test_a_smaller_group_is_drawn_from_the_candidates(tmp_path, collection):

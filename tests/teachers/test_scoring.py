@@ -63,7 +63,7 @@ def test_the_union_of_all_pairs_is_scored_each_once(tmp_path, collection):
     out = score(collection.path, asked, teacher, tmp_path / "out")
     assert read(out) == {(0, 1): 106, (0, 5): 126, (1, 3): 316}
     assert len(teacher.asked) == len(set(teacher.asked)) == 3
-    assert read_manifest(out)["counts"] == {"asked": 5, "unique": 3, "queries": 2}
+    assert read_manifest(out)["counts"] == {"asked": 5, "unique": 3, "queries": 2, "teacher": teacher.name}
     assert calls(out) == {"asked": 5, "unique": 3, "from_store": 0, "scored": 3}
     assert sorted(p.name for p in out.iterdir()) == ["cost.json", "manifest.json", "scores.parquet"]
 

@@ -62,10 +62,12 @@ def build_groups(collection: Path, candidates: Path, scores: Path, out: Path, sp
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
         groups, counts = _assemble(opened, drawn, scored, positives, spec)
         groups.write(work / GROUPS)
+        sampled, paid = read_manifest(candidates), read_manifest(scores)
         return {
             **counts,
-            "strategy": read_manifest(candidates)["spec"]["strategy"],
-            "teacher": read_manifest(scores)["spec"]["teacher"],
+            "strategy": sampled["spec"]["strategy"],
+            "teacher": paid["counts"]["teacher"],
+            "teacher_fingerprint": paid["spec"]["teacher"],
         }
 
     inputs = {"collection": collection, "candidates": candidates, "scores": scores}

@@ -131,12 +131,21 @@ def _only_split(collection: Collection, reference: str) -> str:
 
 @dataclass(frozen=True)
 class Negatives:
-    """What a strategy made: folders of its stages."""
+    """What a strategy made: folders of its stages.
+
+    Attributes:
+        wider: For the strategy `teacher`: the scores of the list that it chose from.
+    """
 
     strategy: str
     candidates: Path
     scores: Path
     groups: Path
+    wider: Path | None = None
+
+    def paid(self) -> list[Path]:
+        """List the folders of all scores that it took, in the order in which they were asked for."""
+        return [self.scores] if self.wider is None else [self.wider, self.scores]
 
 
 def make_groups(
@@ -162,7 +171,7 @@ def make_groups(
     scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
     group_spec = GroupSpec(size, seed, split.judged, on_short)  # type: ignore[arg-type]
     groups = build_groups(training.path, candidates, scores, folder / "groups", group_spec)
-    return Negatives(strategy, candidates, scores, groups)
+    return Negatives(strategy, candidates, scores, groups, wider)
 
 
 def score_pairs(out: Path, collection: Path, asked: Iterable[Pairs], teacher: Teacher, to: Path) -> Path:

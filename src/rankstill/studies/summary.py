@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from rankstill.collection.store import Collection
 from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
 from rankstill.measures.describe import DESCRIPTION
+from rankstill.records import Pairs
 from rankstill.studies.evaluate import FIRST, TEACHER, Evaluation, describe_test, mixed_name
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
 from rankstill.teachers import Teacher
-from rankstill.teachers.scoring import calls
+from rankstill.teachers.scoring import SCORES
 
 _CURVE_POINTS = 120
 
@@ -60,6 +62,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Put the summary together from the folders of finished stages."""
     opened = training.open()
+    paid = _paid(opened, described)
     summary = {
         "title": title,
         "subtitle": subtitle,
@@ -79,12 +82,12 @@ def summarise(
         "measures": list(how.measures),
         "headline": how.headline,
         "results": [dict(row) for row in results],
-        "strategies": [_strategy(d) for d in described],
+        "strategies": [_strategy(d, p) for d, p in zip(described, paid, strict=True)],
         "curves": [_curve(student) for student in trained],
         "examples": [
             {"strategy": d.negatives.strategy, **_read(d.description / DESCRIPTION)["example"]} for d in described
         ],
-        "cost": _cost(described, trained),
+        "cost": _cost(paid, trained),
         "provenance": {
             "hardware": hardware(),
             "seed": how.seed,
@@ -123,8 +126,32 @@ def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]]) -
     return systems
 
 
-def _strategy(described: Described) -> dict[str, Any]:
-    scored = calls(described.negatives.scores)
+@dataclass(frozen=True)
+class _Paid:
+    """Pairs of a strategy: asked for, and scored, which is each pair of texts once for all strategies."""
+
+    asked: int
+    scored: int
+
+
+def _paid(collection: Collection, described: Sequence[Described]) -> list[_Paid]:
+    """Count what the teacher scored for each strategy.
+
+    From the scores themselves and not from `cost.json`, which also says what an older run had left in the store.
+    """
+    found, known = [], np.empty(0, np.uint64)
+    for d in described:
+        folders = d.negatives.paid()
+        pairs = Pairs.concatenate([Pairs.read(folder / SCORES) for folder in folders])
+        query, doc = collection.queries.same_text[pairs.query], collection.documents.same_text[pairs.doc]
+        everything = np.union1d(known, (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64))
+        asked = sum(read_manifest(folder)["counts"]["asked"] for folder in folders)
+        found.append(_Paid(asked, len(everything) - len(known)))
+        known = everything
+    return found
+
+
+def _strategy(described: Described, paid: _Paid) -> dict[str, Any]:
     found = _read(described.description / DESCRIPTION)
     robust = found.pop("robust_diameter", None)
     found.pop("example")
@@ -132,8 +159,8 @@ def _strategy(described: Described) -> dict[str, Any]:
         "name": described.negatives.strategy,
         **found,
         **({"robust_diameter": robust["value"]} if robust else {}),
-        "pairs_asked": scored["asked"],
-        "pairs_scored": scored["scored"],
+        "pairs_asked": paid.asked,
+        "pairs_scored": paid.scored,
     }
 
 
@@ -154,12 +181,11 @@ def _curve(student: Trained) -> dict[str, Any]:
     }
 
 
-def _cost(described: Sequence[Described], trained: Sequence[Trained]) -> dict[str, Any]:
+def _cost(paid: Sequence[_Paid], trained: Sequence[Trained]) -> dict[str, Any]:
     """Count what was paid, in units that do not depend on the machine's mood; seconds stand in each cost.json."""
-    scored = [calls(d.negatives.scores) for d in described]
     return {
-        "pairs_asked": sum(c["asked"] for c in scored),
-        "pairs_scored": sum(c["scored"] for c in scored),
+        "pairs_asked": sum(p.asked for p in paid),
+        "pairs_scored": sum(p.scored for p in paid),
         "documents_seen": sum(read_manifest(s.model)["counts"]["documents_seen"] for s in trained),
         "students": len(trained),
     }

@@ -75,7 +75,7 @@ def score(
             write_json(work / COST, job.cost())
             Pairs(query, doc, scores).write(work / SCORES)
         shutil.rmtree(work / "chunks", ignore_errors=True)
-        return {"asked": len(asked), "unique": len(keys), "queries": len(np.unique(query))}
+        return {"asked": len(asked), "unique": len(keys), "queries": len(np.unique(query)), "teacher": opened.name}
 
     inputs: dict[str, Path | str] = {
         "collection": collection,
