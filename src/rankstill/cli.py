@@ -415,9 +415,10 @@ def main() -> None:
     try:
         app()
     except RankstillError as error:
-        console.print(f"[bold red]error[/]: {escape(error.message)}", soft_wrap=True)
+        # One line each, also where a library's message has several.
+        console.print(f"[bold red]error[/]: {escape(' '.join(error.message.split()))}", soft_wrap=True)
         if error.hint:
-            console.print(f"[bold]hint[/]: {escape(error.hint)}", soft_wrap=True)
+            console.print(f"[bold]hint[/]: {escape(' '.join(error.hint.split()))}", soft_wrap=True)
         sys.exit(2 if isinstance(error, SpecError) else 1)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where it stopped")

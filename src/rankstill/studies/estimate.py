@@ -87,7 +87,9 @@ def _tests_words(tests: list[Test], spec: DistillSpec) -> str:
 def _pairs(spec: DistillSpec, training: Training) -> tuple[int, int]:
     """Count the pairs asked for in training, and those that are distinct for certain to be scored at most."""
     queries = len(training.split.train)
-    drawn = queries * (spec.size - 1) + len(training.positives())
+    # Without judgements one more candidate is drawn: the teacher's best becomes the positive.
+    others = spec.size - 1 if training.split.judged else spec.size
+    drawn = queries * others + len(training.positives())
     wider = queries * spec.depth if spec.strategy == "teacher" else 0
     return drawn + wider, (wider + len(training.positives())) if wider else drawn
 
