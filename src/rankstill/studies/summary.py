@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,12 +162,6 @@ def _strategy(described: Described, paid: _Paid) -> dict[str, Any]:
         "pairs_asked": paid.asked,
         "pairs_scored": paid.scored,
     }
-
-
-def _calls(negatives: Negatives) -> Counter[str]:
-    """Count a strategy's pairs, those of the wider list that it chose from included."""
-    folders = [negatives.scores, negatives.scores.with_name("wider-scores")]
-    return sum((Counter(calls(folder)) for folder in folders if folder.is_dir()), Counter())
 
 
 def _curve(student: Trained) -> dict[str, Any]:
