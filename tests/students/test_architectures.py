@@ -209,7 +209,7 @@ def test_a_start_that_is_no_transformer_is_refused(tmp_path, architecture):
     (pickled / "pytorch_model.bin").write_bytes(b"cos\nsystem\n")
     with pytest.raises(ModelError, match="pickled form only"):
         build_student(StudentSpec(architecture, str(pickled), max_length=32), 1)
-    with pytest.raises(ModelError, match="no student can start from the model in .*static"):
+    with pytest.raises(ModelError, match=r"no student can start from the model in .*static"):
         build_student(StudentSpec(architecture, str(tiny_static(tmp_path / "static")), max_length=32), 1)
     with pytest.raises(ModelError, match="there is no model folder"):
         build_student(StudentSpec(architecture, str(tmp_path / "nowhere"), max_length=32), 1)
