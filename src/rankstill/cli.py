@@ -406,6 +406,9 @@ def rerank(
         sys.stdout.flush()
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line; turn deliberate errors into two lines on stderr."""
     from rich.markup import escape
@@ -420,9 +423,11 @@ def main() -> None:
         if error.hint:
             console.print(f"[bold]hint[/]: {escape(' '.join(error.hint.split()))}", soft_wrap=True)
         sys.exit(2 if isinstance(error, SpecError) else 1)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command continues where it stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        # What click turns a KeyboardInterrupt into.
+        if end.code == _INTERRUPTED:
+            console.print("interrupted; the same command continues where it stopped")
+        raise
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def tokens_of(student: Student, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
 
 def train_spec(start: str, architecture: str, loss: str = "kl", **options) -> TrainSpec:
     """Make the settings of a short training, with dropout where the student has layers to drop from."""
-    dropout = 0.0 if architecture == "static" else options.pop("dropout", 0.2)
+    dropout = options.pop("dropout", 0.0 if architecture == "static" else 0.2)
     student = StudentSpec(architecture, start, layers=1, max_length=32, dropout=dropout)
     settings = {"epochs": 3, "batch_groups": 4, "precision": "float32", "learning_rate": 1e-3, **options}
     return TrainSpec(student, loss, **settings)

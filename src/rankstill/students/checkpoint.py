@@ -10,7 +10,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from rankstill.errors import OutputError
@@ -36,14 +36,17 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
     """Restore the state in place; return the number of steps done and the curve so far.
 
     Raises:
-        OutputError: The file is not a checkpoint of this model.
+        OutputError: The file is not a checkpoint of this model, or damaged; nothing is restored.
     """
-    with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
-    tensors = safetensors.torch.load_file(path)
+    try:
+        with safe_open(path, "pt") as file:
+            step = int(file.metadata()["step"])
+        tensors = safetensors.torch.load_file(path)
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise OutputError(f"{path} is damaged: {error}", hint=f"remove {path.parent} and train anew") from error
     parameters = dict(module.named_parameters())
-    stored = {name.removeprefix("model.") for name in tensors if name.startswith("model.")}
-    if stored != set(parameters):
+    stored = {name.removeprefix("model."): t.shape for name, t in tensors.items() if name.startswith("model.")}
+    if stored != {name: p.shape for name, p in parameters.items()}:
         raise OutputError(f"{path} is not a checkpoint of this model", hint=f"remove {path.parent} and train anew")
     curve: Curve = {}
     with torch.no_grad():

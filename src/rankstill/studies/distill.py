@@ -92,7 +92,7 @@ class DistillSpec:
         self.train_spec(1.0)
         GroupSpec(self.size)
         if self.headline not in self.measures:
-            raise SpecError(f"the headline {self.headline} is not among the measures {', '.join(self.measures)}")
+            raise unknown_name("headline", self.headline, self.measures)
 
     @property
     def evaluation(self) -> Evaluation:

@@ -92,7 +92,7 @@ def _view(summary: Summary) -> Json:
         "title": summary.get("title") or "Distillation report",
         "first_stage": rows.first_stage(summary),
         "headline": measures.index(rows.headline(summary)),
-        "tables": [_table(summary, m) for m in measures],
+        "tables": [_table(summary, m) for m in measures if summary["tests"]],
         "pictures": _pictures(summary),
         "shades": _shades(summary),
         "strategies": _strategies(summary),

@@ -21,7 +21,8 @@ ABSENT = "–"
 MARKS = {"above": "▲", "below": "▼", "unclear": "≈", "": ""}
 """Above or below the first stage with an interval that excludes 0; unclear: the interval includes 0."""
 LOSS_NAMES = {"lce": "LCE", "ranknet": "RankNet", "margin_mse": "MarginMSE", "kl": "KL"}
-_REQUIRED = ("systems", "tests", "measures", "results")
+_ALWAYS = ("systems", "measures")
+_REQUIRED = (*_ALWAYS, "tests", "results")
 _HEADS = ("first stage", "teacher")
 
 
@@ -54,12 +55,13 @@ class Cell:
 
 
 def checked(summary: Summary) -> Summary:
-    """Return the summary if every result names a known system and test, once.
+    """Return the summary if every result names a known system and test, once; it may have no test and no result.
 
     Raises:
         DataError: A required part is missing, or results name what is not listed, or come twice.
     """
-    if missing := [key for key in _REQUIRED if not summary.get(key)]:
+    untested = summary.get("tests") == summary.get("results") == []
+    if missing := [key for key in (_ALWAYS if untested else _REQUIRED) if not summary.get(key)]:
         raise DataError(
             f"the summary lacks {len(missing)} of the parts that a report needs (first: {missing[0]!r})",
             hint="run `rankstill measure` again; docs/formats.md lists the parts",

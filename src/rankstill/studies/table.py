@@ -42,7 +42,8 @@ def print_table(summary: Summary, console: Console | None = None) -> Group:
     measure = rows.headline(summary)
     found = rows.cells(summary, measure)
     tests = list(summary["tests"])
-    parts: list[RenderableType] = [Text(f"{measure}, mean over queries and its 95% interval", style="bold")]
+    first = f"{measure}, mean over queries and its 95% interval" if tests else "Nothing was evaluated."
+    parts: list[RenderableType] = [Text(first, style="bold")]
     for i in range(0, len(tests), _TESTS_A_TABLE):
         parts.append(_systems(summary, measure, found, tests[i : i + _TESTS_A_TABLE]))
     parts += [Text(line, style="dim") for line in _key(summary, found)]
