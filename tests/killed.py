@@ -182,7 +182,7 @@ def _tell_of_steps(pipe: int) -> None:
         setattr(owner, name, told)
 
     tell(rankstill.files, "_build", lambda folder, *_: str(folder.relative_to("out")))
-    tell(rankstill.studies.distill, "finish", lambda *_: "summary and report")
+    tell(rankstill.studies.distill, "write_json", lambda *_: "summary and report")
 
 
 def _die_before_change(number: int) -> None:

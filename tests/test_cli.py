@@ -315,12 +315,13 @@ def test_a_file_of_candidate_lists_as_a_test(distill, tmp_path):
     done = distill("--test", other / "candidates.bm25.jsonl")
     assert done.code == 0, done.err
     summary = json.loads(Path("out/summary.json").read_text())
-    (test,) = summary["tests"]
+    own, test = summary["tests"]
+    assert (own["name"], own["domain"], own["first_stage"]) == ("data", "in domain", "BM25 (k1 1.2, b 0.75)")
     assert (test["name"], test["domain"], test["queries"], test["documents"]) == ("other bm25", "out of domain", 2, 5)
     assert test["first_stage"] == "given list"
-    found = {(r["system"], r["measure"]): r["mean"] for r in summary["results"]}
+    found = {(r["test"], r["system"], r["measure"]): r["mean"] for r in summary["results"]}
     # The given order has the positives at ranks 4 and 1.
-    assert found["BM25", "RR@10"] == pytest.approx((1 / 4 + 1) / 2)
+    assert found["other bm25", "BM25 / given list", "RR@10"] == pytest.approx((1 / 4 + 1) / 2)
     doubled = distill("--test", other / "candidates.bm25.jsonl", "--test", other / "candidates.bm25.jsonl")
     _is_an_error(doubled, 2, "two tests have the name 'other bm25'", "once")
 

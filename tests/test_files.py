@@ -1,8 +1,8 @@
 """Outputs are whole or absent, finished stages are skipped, other runs' folders are refused."""
 
+import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -149,17 +149,17 @@ run_stage(Path({str(tmp_path / "out")!r}), stage="test", spec={{}}, inputs={{}},
     assert "free some space" in done.stderr
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "out.part").glob("big*"))
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100_000
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    if os.geteuid() == 0:
-        target = Path("/proc/rankstill/out")  # not even root makes folders there
-        with pytest.raises((OutputError, OSError)):
-            _stage(target)
-        return
-    tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="not allowed to write"):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, number):
+    """Simulated, since root may write anywhere."""
+
+    def refuse(*_args, **_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"not allowed to write .*out"):
         _stage(tmp_path / "sub" / "out")
 
 

@@ -112,6 +112,7 @@ def sample(
     split: Split = "train",
     wider: Annotated[Path | None, typer.Option(help="For the strategy teacher: scores of a wider list.")] = None,
     limit: Annotated[int, typer.Option("--queries", help="Draw for at most so many queries; 0 for all.")] = 0,
+    on_short: OnShort = "refuse",
 ) -> None:
     """Draw negatives for the training queries, by a strategy."""
     from rankstill.candidates.sample import SampleSpec
@@ -120,7 +121,9 @@ def sample(
     from rankstill.collection.store import Collection
 
     chosen = training_split(Collection(collection), split=split, limit=limit)
-    spec = SampleSpec(strategy, negatives, depth, seed, chosen.judged)
+    spec = SampleSpec(
+        strategy, negatives, depth, seed, chosen.judged, _option("on-short", on_short, ("refuse", "drop"))
+    )
     _done(run(collection, out, spec, queries=chosen.train, wider=wider))
 
 

@@ -142,7 +142,7 @@ def load_container(path: Path, *, max_length: int | None = None, device: str = "
         options["model_kwargs"] = {"use_safetensors": True, "dtype": torch.float32}
     container = CrossEncoder if model_kind(path) == "cross-encoder" else SentenceTransformer
     try:
-        with _quiet():
+        with quiet():
             model = container(str(path), **options)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as e:
         raise ModelError(f"the model in {path} does not load: {e}", hint="save it again, or fetch it again") from e
@@ -263,8 +263,8 @@ def _refuse_outside_shards(path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing a bar for each model that it loads."""
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars, and from reporting layers that were left out on purpose."""
     from transformers.utils import logging
 
     drawn, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -9,6 +9,7 @@ from rankstill.candidates import STRATEGIES
 from rankstill.candidates.sample import SampleSpec, sample
 from rankstill.candidates.strategy import Request
 from rankstill.errors import DataError, SpecError
+from rankstill.files import read_manifest
 from rankstill.records import Pairs
 from tests.tiny_collections import make_collection, word_collection
 
@@ -125,6 +126,19 @@ def test_the_stage_refuses_a_query_without_candidates(tmp_path):
     with pytest.raises(DataError, match=r"1 of 2 queries have no candidate \(first: q2: 'zyzzyva'\)"):
         sample(collection.path, tmp_path / "out", SampleSpec("bm25", 2), queries=np.array([0, 1], np.uint32))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("on_short", ["refuse", "drop"])
+def test_the_stage_drops_queries_without_candidates_where_told_but_never_all(tmp_path, on_short):
+    documents = {f"d{i}": f"wing number{i}" for i in range(5)}
+    collection = make_collection(tmp_path / "c", documents, {"q1": "wing", "q2": "zyzzyva"}, [("train", "q1", "d0", 1)])
+    spec = SampleSpec("bm25", 2, on_short=on_short)
+    with pytest.raises(DataError, match="1 of 1 queries have no candidate"):
+        sample(collection.path, tmp_path / "none", spec, queries=np.array([1], np.uint32))
+    if on_short == "drop":
+        out = sample(collection.path, tmp_path / "out", spec, queries=np.array([0, 1], np.uint32))
+        assert np.unique(Pairs.read(out / "candidates.parquet").query).tolist() == [0]
+        assert read_manifest(out)["counts"] == {"queries": 2, "candidates": 2, "dropped": 1}
 
 
 def test_an_unknown_strategy_gets_the_nearest_name(collection, tmp_path):

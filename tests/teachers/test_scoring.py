@@ -10,9 +10,15 @@ from rankstill.errors import DataError, MissingScores, OutputError
 from rankstill.files import read_manifest
 from rankstill.records import Pairs
 from rankstill.teachers import open_teacher
-from rankstill.teachers.scoring import calls, lookup, score
+from rankstill.teachers.scoring import lookup, score
 from tests.tiny_collections import make_collection, word_collection
 from tests.tiny_models import tiny_bi_encoder, tiny_cross_encoder
+
+
+def calls(scores):
+    """Count a finished stage's pairs: asked for, unique among them, and texts' pairs from the store and scored."""
+    counts, cost = read_manifest(scores)["counts"], json.loads((scores / "cost.json").read_text())
+    return {key: (counts | cost)[key] for key in ("asked", "unique", "from_store", "scored")}
 
 
 class Counting:
@@ -263,14 +269,19 @@ def test_a_models_scores_are_the_same_through_the_stage(tmp_path, make):
     assert calls(out) == {"asked": 120, "unique": 120, "from_store": 60, "scored": 60}
 
 
-def test_lookup_finds_and_refuses():
+def test_lookup_finds_and_refuses(collection):
     table = Pairs(np.uint32([1, 1, 0]), np.uint32([2, 0, 5]), np.float32([0.1, 0.2, 0.3]))
-    assert lookup(table, np.uint32([0, 1, 1]), np.uint32([5, 2, 2])).tolist() == np.float32([0.3, 0.1, 0.1]).tolist()
-    assert lookup(table, np.empty(0, np.uint32), np.empty(0, np.uint32)).shape == (0,)
-    with pytest.raises(MissingScores, match=r"2 of 3 pairs have no score \(first: query row 0, document row 2\)"):
-        lookup(table, np.uint32([1, 0, 7]), np.uint32([2, 2, 7]))
+
+    def find(query, doc, among=table):
+        return lookup(collection, among, np.uint32(query), np.uint32(doc))
+
+    assert find([0, 1, 1], [5, 2, 2]).tolist() == np.float32([0.3, 0.1, 0.1]).tolist()
+    assert find([], []).shape == (0,)
+    first = f"query {collection.queries.id(0)}, document {collection.documents.id(2)}"
+    with pytest.raises(MissingScores, match=rf"2 of 3 pairs have no teacher score \(first: {first}\)"):
+        find([1, 0, 2], [2, 2, 7])
     with pytest.raises(MissingScores, match="1 of 1"):
-        lookup(Pairs.empty(), np.uint32([0]), np.uint32([0]))
+        find([0], [0], Pairs.empty())
 
 
 def test_the_cost_tells_what_was_paid(tmp_path, collection):

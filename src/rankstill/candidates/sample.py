@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rankstill.candidates.strategy import Request
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, unknown_name
 from rankstill.files import fingerprint, run_stage
+from rankstill.progress import note
 from rankstill.records import Pairs, Rows
 
 CANDIDATES = "candidates.parquet"
@@ -29,6 +30,7 @@ class SampleSpec:
         depth: How deep a ranked strategy looks.
         seed: The study's seed.
         split: The judged split that tells the positives; "" for a collection without judgements.
+        on_short: What to do with a query that gets no candidate at all: refuse, or drop the query.
     """
 
     strategy: str
@@ -36,6 +38,7 @@ class SampleSpec:
     depth: int = 100
     seed: int = 1
     split: str = "train"
+    on_short: Literal["refuse", "drop"] = "refuse"
 
 
 def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wider: Path | None = None) -> Path:
@@ -50,7 +53,7 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wide
 
     Raises:
         SpecError: There is no such strategy.
-        DataError: A query got no candidate at all.
+        DataError: A query got no candidate at all, and such queries are not to be dropped.
     """
     if spec.strategy not in STRATEGIES:
         raise unknown_name("strategy", spec.strategy, STRATEGIES)
@@ -70,19 +73,24 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wide
             wider=Pairs.read(wider / "scores.parquet") if wider is not None else None,
         )
         drawn = STRATEGIES[spec.strategy](request)
-        _refuse_empty(opened, queries, drawn)
+        dropped = _without_candidate(opened, queries, drawn, spec)
         drawn.write(work / CANDIDATES)
-        return {"queries": len(queries), "candidates": len(drawn)}
+        return {"queries": len(queries), "candidates": len(drawn), "dropped": dropped}
 
     return run_stage(out, stage="sample", spec=spec, inputs=inputs, build=build)
 
 
-def _refuse_empty(collection: Collection, queries: Rows, drawn: Pairs) -> None:
+def _without_candidate(collection: Collection, queries: Rows, drawn: Pairs, spec: SampleSpec) -> int:
+    """Refuse queries without any candidate, or count them."""
     without = np.setdiff1d(queries, drawn.query)
-    if len(without):
-        row = int(without[0])
-        raise DataError(
-            f"{len(without)} of {len(queries)} queries have no candidate "
-            f"(first: {collection.queries.id(row)}: {collection.queries[row][:80]!r})",
-            hint="use --strategy random for them, or leave them out",
-        )
+    if not len(without):
+        return 0
+    row = int(without[0])
+    what = (
+        f"{len(without)} of {len(queries)} queries have no candidate "
+        f"(first: {collection.queries.id(row)}: {collection.queries[row][:80]!r})"
+    )
+    if spec.on_short == "refuse" or len(without) == len(queries):
+        raise DataError(what, hint="use --strategy random, or drop those queries: --on-short drop")
+    note(f"{what}; dropped")
+    return len(without)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from rankstill.collection.docstrings import read_docstrings
 from rankstill.collection.prose import Pair, pair_of
 from rankstill.errors import DataError
+from rankstill.files import cores
 
 MOST_WORKERS = 8
 _PORTION = 3 << 20
@@ -60,8 +61,7 @@ def extract(file: SourceFile) -> Extract:
 
 def extract_all(files: Sequence[SourceFile]) -> Iterator[Extract]:
     """Read many files on all cores; yields one extract for each, in their order."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(min(cores, MOST_WORKERS)) as pool:
+    with ThreadPoolExecutor(min(cores(), MOST_WORKERS)) as pool:
         for extracts in pool.map(_in_a_process, _portions(files)):
             yield from extracts
 

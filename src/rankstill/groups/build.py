@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from rankstill.collection.store import Collection
-from rankstill.errors import DataError, MissingScores, SpecError
+from rankstill.errors import DataError, SpecError
 from rankstill.files import read_manifest, run_stage
 from rankstill.progress import note
 from rankstill.randomness import rng_for
-from rankstill.records import Groups, Pairs, Rows, Scores32
+from rankstill.records import Groups, Pairs, Rows
+from rankstill.teachers import lookup
 
 GROUPS = "groups.parquet"
 
@@ -138,24 +139,3 @@ def _with_scores(collection: Collection, scored: Pairs, queries: list[int], memb
     label = np.zeros(doc.shape, np.float32)
     label[:, 0] = 1
     return Groups(query, doc, score, label)
-
-
-def lookup(collection: Collection, scored: Pairs, query: Rows, doc: Rows) -> Scores32:
-    """Find the scores of pairs in a scored table, whatever its order.
-
-    Raises:
-        MissingScores: Some pairs are not in it: how many, and the first by its ids.
-    """
-    have, want = scored.key(), Pairs(query, doc, np.empty(len(query), np.float32)).key()
-    order = np.argsort(have, kind="stable")
-    place = np.searchsorted(have, want, sorter=order)
-    place = order[np.minimum(place, len(have) - 1)] if len(have) else np.zeros(len(want), np.int64)
-    missing = np.flatnonzero(have[place] != want) if len(have) else np.arange(len(want))
-    if len(missing):
-        first = missing[0]
-        raise MissingScores(
-            f"{len(missing)} of {len(want)} pairs have no teacher score (first: query "
-            f"{collection.queries.id(int(query[first]))}, document {collection.documents.id(int(doc[first]))})",
-            hint="run `rankstill score` for these candidates with the same teacher",
-        )
-    return scored.score[place]

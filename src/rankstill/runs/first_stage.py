@@ -17,6 +17,9 @@ from rankstill.files import fingerprint, run_stage
 from rankstill.records import Pairs, Rows
 from rankstill.runs.run_files import write_run
 
+GIVEN = "given list"
+"""The origin of lists that came with a collection, in an order of their own."""
+
 
 @dataclass(frozen=True)
 class FirstStageSpec:
@@ -67,7 +70,7 @@ def first_stage(collection: Path, queries: Rows, out: Path, spec: FirstStageSpec
 def _given(collection: Collection, lists: Pairs, queries: Rows, depth: int) -> tuple[Pairs, str]:
     keep = np.isin(lists.query, queries)
     lists = Pairs(lists.query[keep], lists.doc[keep], lists.score[keep])
-    origin = "given list"
+    origin = GIVEN
     if np.isnan(lists.score).any():
         lists, origin = bm25.rescore(collection, lists), "given list, ordered by BM25"
     spans = [slice(s.start, min(s.stop, s.start + depth)) for s in lists.per_query().values()]

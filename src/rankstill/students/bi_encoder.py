@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from rankstill.models import quiet
 from rankstill.students.architectures import Batch, StudentSpec, Tokens
 from rankstill.students.tokens import micro_batches
-from rankstill.students.transformer import Transformer, body_in, quiet, remove_plain
+from rankstill.students.transformer import Transformer, body_in, remove_plain
 
 
 class BiEncoderStudent(Transformer):

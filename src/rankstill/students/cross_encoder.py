@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
+from rankstill.models import quiet
 from rankstill.students.architectures import Batch, StudentSpec, Tokens
 from rankstill.students.tokens import micro_batches
-from rankstill.students.transformer import Transformer, body_in, quiet, remove_plain
+from rankstill.students.transformer import Transformer, body_in, remove_plain
 
 Sequence = tuple[NDArray[np.int64], int]
 """Token ids of a pair, and where its document starts."""

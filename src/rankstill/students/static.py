@@ -13,9 +13,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from rankstill.models import quiet
 from rankstill.students.architectures import Batch, StudentSpec, Tokens
 from rankstill.students.bi_encoder import cosines
-from rankstill.students.transformer import LOCAL, Frame, fast_tokenizer, loading, quiet
+from rankstill.students.transformer import LOCAL, Frame, fast_tokenizer, loading
 from rankstill.students.vocabulary import UsedTokens
 
 

@@ -8,7 +8,6 @@ and ends with the same bytes.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from torch import nn
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError, unknown_name
-from rankstill.files import run_stage
+from rankstill.files import cores, run_stage
 from rankstill.models import model_fingerprint, resolve_model
 from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
@@ -85,19 +84,21 @@ class TrainSpec:
         if min(self.batch_groups, self.epochs, self.documents, self.learning_rate) < 0:
             raise SpecError("batch_groups, epochs, documents and learning_rate are not negative")
 
+    @property
+    def batch(self) -> int:
+        """Groups per step."""
+        return self.batch_groups or BATCH_GROUPS[self.student.architecture]
+
     def steps(self, groups: int, size: int) -> int:
         """Count the steps over so many groups of so many documents."""
-        batch = self.batch_groups or BATCH_GROUPS[self.student.architecture]
         if self.documents:
-            return max(round(self.documents / (batch * size)), 1)
-        return (self.epochs or EPOCHS[self.student.architecture]) * math.ceil(groups / batch)
+            return max(round(self.documents / (self.batch * size)), 1)
+        return (self.epochs or EPOCHS[self.student.architecture]) * math.ceil(groups / self.batch)
 
     def documents_in(self, steps: int, groups: int, size: int) -> int:
         """Count the documents that so many steps see; the last step of an epoch may be short."""
-        per_epoch = math.ceil(groups / (self.batch_groups or BATCH_GROUPS[self.student.architecture]))
-        epochs, rest = divmod(steps, per_epoch)
-        batch = self.batch_groups or BATCH_GROUPS[self.student.architecture]
-        return (epochs * groups + rest * batch) * size
+        epochs, rest = divmod(steps, math.ceil(groups / self.batch))
+        return (epochs * groups + rest * self.batch) * size
 
     def rate(self, step: int, steps: int) -> float:
         """Compute the learning rate of a step: linear warm-up, linear decay."""
@@ -149,7 +150,7 @@ class _Run:
         self.data = _Data(collection, groups, self.student, work)
         self.student.focus(self.data.vocabulary())
         self.optimizer = _optimizer(self.student, spec)
-        self.batch_groups = spec.batch_groups or BATCH_GROUPS[spec.student.architecture]
+        self._order = -1, np.empty(0, np.int64)
         self.steps = spec.steps(len(groups), groups.size)
 
     def fit(self) -> Curve:
@@ -161,7 +162,7 @@ class _Run:
             step, curve = load_checkpoint(path, self.student.module, self.optimizer)
         self.student.module.train()
         saved = time.monotonic()
-        seen = self.batch_groups * self.groups.size
+        seen = self.spec.batch * self.groups.size
         with bar(f"train {self.spec.student.architecture}", self.steps * seen, "documents") as shown:
             shown.advance(step * seen)
             for now in range(step, self.steps):
@@ -203,9 +204,11 @@ class _Run:
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""
-        epoch, place = divmod(step, math.ceil(len(self.groups) / self.batch_groups))
-        order = rng_for(self.spec.seed, "order", epoch).permutation(len(self.groups))
-        return order[place * self.batch_groups : (place + 1) * self.batch_groups]
+        batch = self.spec.batch
+        epoch, place = divmod(step, math.ceil(len(self.groups) / batch))
+        if self._order[0] != epoch:
+            self._order = epoch, rng_for(self.spec.seed, "order", epoch).permutation(len(self.groups))
+        return self._order[1][place * batch : (place + 1) * batch]
 
     def finish(self, curve: Curve, collection: Path, groups: Path) -> None:
         """Save the model and its card; remove what only training needed."""
@@ -294,7 +297,7 @@ def make_batch(
 
 def set_threads(threads: int = 0) -> int:
     """Use so many threads, all allowed cores where 0; results' last bits depend on the number."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or cores())
     return torch.get_num_threads()
 
 

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from rankstill.errors import ModelError, SpecError
+from rankstill.models import quiet
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.tokens import pad
 from rankstill.students.vocabulary import UsedTokens
@@ -175,21 +176,6 @@ def loading(start: str) -> Iterator[None]:
             f"no student can start from the model in {start}: {reason}",
             hint="start from a transformer with its tokenizer: minilm, a folder of save_pretrained, or a hub id",
         ) from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and reports of the layers that were left out on purpose."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()
 
 
 @contextlib.contextmanager

@@ -17,18 +17,9 @@ from rankstill.progress import say
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.train import set_threads, train
-from rankstill.studies.distill import (
-    Distilled,
-    DistillSpec,
-    describe_groups,
-    evaluate_students,
-    finish,
-    notes,
-    own_tests,
-)
+from rankstill.studies.distill import Distilled, DistillSpec, Student, conclude, describe_groups, groups_of, own_tests
 from rankstill.studies.evaluate import choose_on_dev
-from rankstill.studies.steps import Negatives, Training, dev_test, load_training, make_groups, slug
-from rankstill.studies.summary import summarise
+from rankstill.studies.steps import Negatives, Training, dev_test, load_training, slug
 from rankstill.teachers import open_teacher
 
 STRATEGIES = ("random", "bm25", "teacher")
@@ -47,8 +38,6 @@ SPEC = DistillSpec(
     on_short="drop",
 )
 
-Student = tuple[str, Path, str, str, StudentSpec]
-
 
 def demo(out: Path, *, seed: int = 1, command: str = "rankstill demo") -> Distilled:
     """Run the demo.
@@ -66,12 +55,7 @@ def demo(out: Path, *, seed: int = 1, command: str = "rankstill demo") -> Distil
     teacher = open_teacher(spec.teacher, precision=spec.precision)
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
     tests = own_tests(out, training, spec.tests)
-    made = [
-        make_groups(
-            out, training, teacher, name, size=spec.size, depth=spec.depth, seed=spec.seed, on_short=spec.on_short
-        )
-        for name in STRATEGIES
-    ]
+    made = [groups_of(out, training, teacher, name, spec) for name in STRATEGIES]
     temperature = _shared_temperature(made)
     described = describe_groups(out, training, made, temperature, seed)
     students = [
@@ -83,22 +67,19 @@ def demo(out: Path, *, seed: int = 1, command: str = "rankstill demo") -> Distil
     students.append(
         _train(out, training, chosen, replace(spec, loss=loss, student=DEEP, documents=DEEP_DOCUMENTS), temperature)
     )
-    trained, results = evaluate_students(out, training, tests, teacher, students, spec)
-    summary = summarise(
+    return conclude(
+        out,
+        spec,
+        training,
+        teacher,
+        tests,
+        described,
+        students,
         title="Which negatives, which labels? A small ranker from a larger one, in minutes",
         subtitle="Students distilled from all-MiniLM-L6-v2 on the documentation of this Python environment",
         command=command,
         settings={"static": STATIC, "bi-encoder": DEEP, "spec": spec, "temperature": temperature},
-        training=training,
-        teacher=teacher,
-        described=described,
-        trained=trained,
-        tests=tests,
-        results=results,
-        how=spec.evaluation,
-        notes=notes(training, tests, made),
     )
-    return Distilled(students[-1][1], finish(out, summary), summary)
 
 
 def _shared_temperature(made: Sequence[Negatives]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from rankstill.progress import note
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.train import TrainSpec, set_threads, train
-from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate
+from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate, first_name
 from rankstill.studies.report import write_report
 from rankstill.studies.steps import (
     Negatives,
@@ -34,6 +34,9 @@ from rankstill.studies.steps import (
 )
 from rankstill.studies.summary import Described, Trained, summarise
 from rankstill.teachers import Encoder, Teacher, encode_collection, open_teacher
+
+Student = tuple[str, Path, str, str, StudentSpec]
+"""A trained student: its name, its folder, the strategy and the loss that made it, and what it is made of."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,11 @@ class DistillSpec:
         """The part that says how to evaluate."""
         return Evaluation(self.measures, self.headline, self.test_depth, self.seed)
 
-    def train_spec(self, temperature: float, loss: str | None = None, student: StudentSpec | None = None) -> TrainSpec:
+    def train_spec(self, temperature: float) -> TrainSpec:
         """The part that says how to train."""
         return TrainSpec(
-            student or self.student,
-            loss or self.loss,
+            self.student,
+            self.loss,
             temperature,
             self.student_temperature,
             self.epochs,
@@ -148,47 +151,82 @@ def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
     # Tests come first: a wrong one is refused before hours of training.
     tests = own_tests(out, training, spec.tests)
-    groups = make_groups(
-        out,
-        training,
-        teacher,
-        spec.strategy,
-        size=spec.size,
-        depth=spec.depth,
-        seed=spec.seed,
-        on_short=spec.on_short,
-    )
+    groups = groups_of(out, training, teacher, spec.strategy, spec)
     temperature = spec.temperature or default_temperature(Groups.read(groups.groups / "groups.parquet").score)
     described = describe_groups(out, training, [groups], temperature, spec.seed)
     model = train(
         training.path, groups.groups, out / "model", spec.train_spec(temperature), checkpoint_every=checkpoint_every
     )
     name = f"{spec.student.name}, {spec.strategy}, {spec.loss}"
-    trained, results = evaluate_students(
-        out, training, tests, teacher, [(name, model, spec.strategy, spec.loss, spec.student)], spec
-    )
-    summary = summarise(
+    return conclude(
+        out,
+        spec,
+        training,
+        teacher,
+        tests,
+        described,
+        [(name, model, spec.strategy, spec.loss, spec.student)],
         title=f"{spec.student.name.capitalize()} distilled on {training.open().manifest['spec']['name']}",
         subtitle=f"Negatives from {spec.strategy}, loss {spec.loss}, teacher {teacher.name}",
         command=command,
         settings={"spec": spec, "temperature": temperature},
+    )
+
+
+def groups_of(out: Path, training: Training, teacher: Teacher, strategy: str, spec: DistillSpec) -> Negatives:
+    """Make one strategy's groups as a spec says."""
+    return make_groups(
+        out,
+        training,
+        teacher,
+        strategy,
+        size=spec.size,
+        depth=spec.depth,
+        seed=spec.seed,
+        on_short=spec.on_short,
+    )
+
+
+def conclude(
+    out: Path,
+    spec: DistillSpec,
+    training: Training,
+    teacher: Teacher,
+    tests: Sequence[Test],
+    described: Sequence[Described],
+    students: Sequence[Student],
+    *,
+    title: str,
+    subtitle: str,
+    command: str,
+    settings: Mapping[str, Any],
+) -> Distilled:
+    """Evaluate students on all tests, and write the summary and the report; the last student is the one handed over."""
+    how = replace(spec.evaluation, first=first_name(tests, spec.test_depth))
+    trained, results = evaluate_students(out, training, tests, teacher, students, how, interpolate=spec.interpolate)
+    summary = summarise(
+        title=title,
+        subtitle=subtitle,
+        command=command,
+        settings=settings,
         training=training,
         teacher=teacher,
         described=described,
         trained=trained,
         tests=tests,
         results=results,
-        how=spec.evaluation,
-        notes=notes(training, tests, [groups]),
+        how=how,
+        notes=notes(training, tests, [d.negatives for d in described]),
     )
-    return Distilled(model, finish(out, summary), summary)
+    write_json(out / "summary.json", summary)
+    return Distilled(students[-1][1], write_report(summary, out / "report.html"), summary)
 
 
 def own_tests(out: Path, training: Training, references: Sequence[str]) -> list[Test]:
-    """Load the tests asked for; where none is, the training collection's own test split if it has one."""
+    """Load the tests: the training collection's own test split, if it has one, and those asked for."""
     tests = [load_test(out, reference, training) for reference in references]
-    if not references and "test" in training.open().splits:
-        tests = [load_test(out, str(replace(training.reference, split="test")), training)]
+    if "test" in training.open().splits and not any(t.path == training.path and t.split == "test" for t in tests):
+        tests.insert(0, load_test(out, str(replace(training.reference, split="test")), training))
     doubled = {t.name for t in tests if [u.name for u in tests].count(t.name) > 1}
     if doubled:
         raise SpecError(
@@ -221,18 +259,20 @@ def evaluate_students(
     training: Training,
     tests: Sequence[Test],
     teacher: Teacher,
-    students: Sequence[tuple[str, Path, str, str, StudentSpec]],
-    spec: DistillSpec,
+    students: Sequence[Student],
+    how: Evaluation,
+    *,
+    interpolate: bool,
 ) -> tuple[list[Trained], list[dict[str, Any]]]:
     """Evaluate students on all tests; dev chooses each one's interpolation weight first."""
-    dev = dev_test(training, out) if spec.interpolate else None
+    dev = dev_test(training, out) if interpolate else None
     trained = []
     for name, model, strategy, loss, made in students:
-        weight, quality = choose_on_dev(dev, model, name, spec.evaluation) if dev else (None, None)
+        weight, quality = choose_on_dev(dev, model, name, how) if dev else (None, None)
         trained.append(Trained(name, model, strategy, loss, made.name, weight, quality))
     weights = {s.name: s.weight for s in trained if s.weight is not None}
     models = {s.name: s.model for s in trained}
-    results = [row for test in tests for row in evaluate(out, test, models, weights, teacher, spec.evaluation)]
+    results = [row for test in tests for row in evaluate(out, test, models, weights, teacher, how)]
     return trained, results
 
 
@@ -246,18 +286,11 @@ def notes(training: Training, tests: Sequence[Test], made: Sequence[Negatives]) 
                 f"No judgements for {counts['stand_ins']} of {counts['groups']} queries: the teacher's best document "
                 "stands in for the positive."
             )
-        if counts["dropped_short"]:
-            found.append(
-                f"{counts['dropped_short']} queries had too few {negatives.strategy} candidates and were dropped."
-            )
+        dropped = counts["dropped_short"] + read_manifest(negatives.candidates)["counts"]["dropped"]
+        if dropped:
+            found.append(f"{dropped} queries had too few {negatives.strategy} candidates and were dropped.")
     if not tests:
         found.append("Nothing was evaluated: no test was named, and the collection has no test split.")
     if not len(training.split.dev):
         found.append("No dev queries: the student was not interpolated with the first stage.")
     return found
-
-
-def finish(out: Path, summary: dict[str, Any]) -> Path:
-    """Write the summary and the report."""
-    write_json(out / "summary.json", summary)
-    return write_report(summary, out / "report.html")

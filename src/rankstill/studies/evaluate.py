@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rankstill.measures.effectiveness import per_query
 from rankstill.measures.measure import RESULTS, MeasureSpec, measure
 from rankstill.progress import note
 from rankstill.records import Pairs
+from rankstill.runs.first_stage import GIVEN
 from rankstill.runs.interpolate import InterpolateSpec, choose_weight, interpolate_runs
 from rankstill.runs.rank import RankSpec, rank, teacher_run
 from rankstill.runs.run_files import by_rank, read_run
@@ -32,12 +34,14 @@ class Evaluation:
         headline: The one that chooses the interpolation weight and leads the tables.
         depth: Documents per query in a first stage made here.
         seed: Of the bootstrap.
+        first: What the tables call the first stage; see `first_name`.
     """
 
     measures: tuple[str, ...]
     headline: str
     depth: int
     seed: int
+    first: str = "BM25"
 
 
 def choose_on_dev(dev: Test, model: Path, name: str, how: Evaluation) -> tuple[float, float]:
@@ -81,36 +85,41 @@ def evaluate(
         how: Depth, measures, seed.
 
     Returns:
-        Rows of system, test, measure, mean, interval and paired difference from the first stage, named FIRST.
+        Rows of system, test, measure, mean, interval and paired difference from the first stage, first.
     """
     first = first_stage_of(test, how.depth)
-    runs = {FIRST: first}
+    runs = {how.first: first}
     if teacher is not None and (run := _teacher_run(out, test, first, teacher)) is not None:
         runs[TEACHER] = run
     for name, model in models.items():
         runs[name] = rank(test.path, first, model, test.folder / slug(name), RankSpec(tag=name))
         if name in weights:
             to = test.folder / f"{slug(name)}-interpolated"
-            runs[mixed_name(name)] = interpolate_runs(
-                test.path, runs[name], first, to, InterpolateSpec(weights[name], mixed_name(name))
-            )
-    spec = MeasureSpec(test.split, FIRST, how.measures, how.seed)
+            mixed = mixed_name(name, how.first)
+            runs[mixed] = interpolate_runs(test.path, runs[name], first, to, InterpolateSpec(weights[name], mixed))
+    spec = MeasureSpec(test.split, how.first, how.measures, how.seed)
     measured = measure(test.path, runs, test.folder / "measures", spec)
     return [{**row, "test": test.name} for row in read_results(measured)]
 
 
-FIRST, TEACHER = "BM25", "teacher"
+TEACHER = "teacher"
 
 
-def mixed_name(student: str) -> str:
+def first_name(tests: Sequence[Test], depth: int) -> str:
+    """Name the first stage of some tests for their table: a list that came with a test need not be BM25's."""
+    given = {read_manifest(first_stage_of(test, depth))["counts"]["origin"] == GIVEN for test in tests}
+    if given == {True}:
+        return "given list"
+    return "BM25 / given list" if len(given) == 2 else "BM25"
+
+
+def mixed_name(student: str, first: str) -> str:
     """Name a student's interpolation with the first stage."""
-    return f"{student} + {FIRST}"
+    return f"{student} + {first}"
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
     """Read what the stage `measure` found."""
-    import json
-
     rows: list[dict[str, Any]] = json.loads((folder / RESULTS).read_text("utf-8"))
     return rows
 
@@ -143,4 +152,4 @@ def describe_test(test: Test) -> dict[str, Any]:
 
 def _first_stage_words(manifest: Mapping[str, Any]) -> str:
     origin, spec = manifest["counts"]["origin"], manifest["spec"]
-    return origin if origin == "given list" else f"{origin} (k1 {spec['k1']}, b {spec['b']})"
+    return origin if origin == GIVEN else f"{origin} (k1 {spec['k1']}, b {spec['b']})"

@@ -14,6 +14,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from rankstill.candidates.sample import SampleSpec, sample
 from rankstill.collection.load import load
@@ -25,6 +28,8 @@ from rankstill.groups.build import GroupSpec, build_groups
 from rankstill.records import Pairs, Rows
 from rankstill.runs.first_stage import FirstStageSpec, first_stage
 from rankstill.teachers import Teacher, score
+
+OnShort = Literal["refuse", "drop"]
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,15 @@ class Negatives:
 
 
 def make_groups(
-    out: Path, training: Training, teacher: Teacher, strategy: str, *, size: int, depth: int, seed: int, on_short: str
+    out: Path,
+    training: Training,
+    teacher: Teacher,
+    strategy: str,
+    *,
+    size: int,
+    depth: int,
+    seed: int,
+    on_short: OnShort,
 ) -> Negatives:
     """Sample a strategy's negatives, score them, and build groups.
 
@@ -158,18 +171,17 @@ def make_groups(
     folder, split = out / "negatives" / strategy, training.split
     # Where nobody judged, one more candidate is drawn: the teacher's best becomes the positive.
     wanted = size - 1 if split.judged else size
-    spec = SampleSpec(strategy, wanted, depth, seed, split.judged)
-    wider = None
+    spec = SampleSpec(strategy, wanted, depth, seed, split.judged, on_short)
+    wider, queries = None, split.train
     if strategy == "teacher":
-        pool = SampleSpec("bm25", depth, depth, seed, split.judged)
-        drawn = sample(training.path, folder / "wider", pool, queries=split.train)
-        wider = score_pairs(
-            out, training.path, [Pairs.read(drawn / "candidates.parquet")], teacher, folder / "wider-scores"
-        )
-    candidates = sample(training.path, folder / "candidates", spec, queries=split.train, wider=wider)
+        pool = replace(spec, strategy="bm25", negatives=depth)
+        drawn = Pairs.read(sample(training.path, folder / "wider", pool, queries=queries) / "candidates.parquet")
+        queries = np.unique(drawn.query)
+        wider = score_pairs(out, training.path, [drawn], teacher, folder / "wider-scores")
+    candidates = sample(training.path, folder / "candidates", spec, queries=queries, wider=wider)
     asked = [Pairs.read(candidates / "candidates.parquet"), training.positives()]
     scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
-    group_spec = GroupSpec(size, seed, split.judged, on_short)  # type: ignore[arg-type]
+    group_spec = GroupSpec(size, seed, split.judged, on_short)
     groups = build_groups(training.path, candidates, scores, folder / "groups", group_spec)
     return Negatives(strategy, candidates, scores, groups, wider)
 

@@ -15,7 +15,7 @@ from rankstill.collection.store import Collection
 from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
 from rankstill.measures.describe import DESCRIPTION
 from rankstill.records import Pairs
-from rankstill.studies.evaluate import FIRST, TEACHER, Evaluation, describe_test, mixed_name
+from rankstill.studies.evaluate import TEACHER, Evaluation, describe_test, mixed_name
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
 from rankstill.teachers import Teacher
@@ -78,7 +78,7 @@ def summarise(
         "teacher": {"name": teacher.name, "kind": teacher.kind, "fingerprint": teacher.fingerprint},
         "settings": to_json(settings),
         "tests": [describe_test(test) for test in tests],
-        "systems": _systems(trained, results),
+        "systems": _systems(trained, results, how.first),
         "measures": list(how.measures),
         "headline": how.headline,
         "results": [dict(row) for row in results],
@@ -107,8 +107,8 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    systems: list[dict[str, Any]] = [{"name": FIRST, "kind": "first stage"}]
+def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]], first: str) -> list[dict[str, Any]]:
+    systems: list[dict[str, Any]] = [{"name": first, "kind": "first stage"}]
     if any(row["system"] == TEACHER for row in results):
         systems.append({"name": TEACHER, "kind": "teacher"})
     for student in trained:
@@ -117,7 +117,7 @@ def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]]) -
         systems.append({"name": student.name, "kind": "student", "parameters": parameters, "dev": student.dev, **made})
         if student.weight is not None:
             mixed = {
-                "name": mixed_name(student.name),
+                "name": mixed_name(student.name, first),
                 "kind": "interpolated",
                 "of": student.name,
                 "weight": student.weight,

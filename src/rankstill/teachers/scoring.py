@@ -11,7 +11,6 @@ What is promised about bytes:
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, MissingScores
-from rankstill.files import COST, read_manifest, run_stage, whole_or_absent, write_json
+from rankstill.files import COST, run_stage, whole_or_absent, write_json
 from rankstill.progress import bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
@@ -84,17 +83,12 @@ def score(
     return run_stage(out, stage="score", spec={"teacher": opened.fingerprint}, inputs=inputs, build=build)
 
 
-def calls(scores: Path) -> dict[str, int]:
-    """Count a finished stage's pairs: `asked` for, `unique` among them, and texts' pairs `from_store` and `scored`."""
-    counts, cost = read_manifest(scores)["counts"], json.loads((scores / COST).read_text("utf-8"))
-    return {"asked": counts["asked"], "unique": counts["unique"]} | {k: cost[k] for k in ("from_store", "scored")}
-
-
-def lookup(scores: Pairs, query: Rows, doc: Rows) -> Scores32:
+def lookup(collection: Collection, scored: Pairs, query: Rows, doc: Rows) -> Scores32:
     """Find the scores of pairs in a table.
 
     Args:
-        scores: The table, in any order.
+        collection: Whose ids a message names.
+        scored: The table, in any order.
         query: (n,) rows of queries.
         doc: (n,) rows of documents.
 
@@ -102,19 +96,20 @@ def lookup(scores: Pairs, query: Rows, doc: Rows) -> Scores32:
         (n,) float32.
 
     Raises:
-        MissingScores: Some pairs are not in the table.
+        MissingScores: Some pairs are not in the table: how many, and the first by its ids.
     """
-    known, asked = scores.key(), Pairs(query, doc, np.zeros(len(query), np.float32)).key()
+    known, asked = scored.key(), Pairs(query, doc, np.zeros(len(query), np.float32)).key()
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known, asked, sorter=order), max(len(known) - 1, 0))
     missing = np.flatnonzero(known[order[at]] != asked) if len(known) else np.arange(len(asked))
     if len(missing):
+        first = missing[0]
         raise MissingScores(
-            f"{len(missing)} of {len(asked)} pairs have no score "
-            f"(first: query row {query[missing[0]]}, document row {doc[missing[0]]})",
-            hint="score them first: rankstill score",
+            f"{len(missing)} of {len(asked)} pairs have no teacher score (first: query "
+            f"{collection.queries.id(int(query[first]))}, document {collection.documents.id(int(doc[first]))})",
+            hint="run `rankstill score` for these candidates with the same teacher",
         )
-    return scores.score[order[at]]
+    return scored.score[order[at]]
 
 
 def _read(pairs: Path | Pairs) -> Pairs:
