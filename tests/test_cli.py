@@ -137,6 +137,7 @@ def _is_an_error(done, code: int, message: str, hint: str) -> None:
         ("load DATA#relevant=2", 2, "'relevant'", "did you mean 'relevant_from'"),
         ("load nowhere", 1, "nowhere", ""),
         ("sample nowhere", 1, "nowhere is not a finished stage", "run its stage again"),
+        ("measure nowhere one/run two/run", 2, "two runs have the name 'run'", "NAME=FOLDER"),
         ("distill --collection DATA --out o --loss klm", 2, "unknown loss 'klm'", "did you mean 'kl'?"),
         ("distill --collection DATA --out o --strategy bm52", 2, "unknown strategy 'bm52'", "did you mean 'bm25'?"),
         ("distill --collection DATA --out o --student crossencoder", 2, "'crossencoder'", "cross-encoder"),

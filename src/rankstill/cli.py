@@ -270,7 +270,10 @@ def measure(
     named = {}
     for item in runs:
         name, _, path = item.partition("=")
-        named[name if path else Path(item).name] = Path(path or item)
+        name, path = (name, path) if path else (Path(item).name, item)
+        if name in named:
+            raise SpecError(f"two runs have the name {name!r}", hint="name them: NAME=FOLDER")
+        named[name] = Path(path)
     spec = MeasureSpec(split, next(iter(named)), tuple(measures.split()), seed)
     done = run(collection, named, out, spec)
     Console(stderr=True).print(results_table(read_results(done)))

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
-console = Console(stderr=True, highlight=False)
+# No emoji, and no markup where a name is printed: ids and paths may hold colons and square brackets.
+console = Console(stderr=True, highlight=False, emoji=False)
 _LOG_EVERY = 20.0
 """Seconds between the lines that stand in for a bar when stderr is not a terminal."""
 
@@ -28,7 +29,7 @@ class Bar:
         self._progress: Progress | None = None
         if console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description:<28}"),
+                TextColumn("{task.description:<28}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]:>16}"),
@@ -52,7 +53,7 @@ class Bar:
             eta = ""
             if self.total and self.done:
                 eta = f", {(self.total - self.done) * (now - self._began) / self.done:.0f} s left"
-            console.print(f"{self.label}: {self.done:,}{of} ({self._rate(now)}{eta})")
+            console.print(f"{self.label}: {self.done:,}{of} ({self._rate(now)}{eta})", markup=False)
 
     def _rate(self, now: float) -> str:
         rate = self.done / max(now - self._began, 1e-9)
@@ -64,7 +65,7 @@ class Bar:
         if self._progress is not None:
             self._progress.stop()
         elif now - self._began > 1.0:
-            console.print(f"{self.label}: {self.done:,} in {now - self._began:.0f} s ({self._rate(now)})")
+            console.print(f"{self.label}: {self.done:,} in {now - self._began:.0f} s ({self._rate(now)})", markup=False)
 
 
 @contextmanager
@@ -89,7 +90,6 @@ def track(items: Iterable[T], label: str, total: int | None = None, unit: str = 
 
 def say(message: str) -> None:
     """Tell the user something, on stderr."""
-    # No markup: an id or a path may hold square brackets.
     console.print(message, soft_wrap=True, markup=False)
     sys.stderr.flush()
 

@@ -11,9 +11,9 @@ def seed_for(seed: int, *names: object) -> int:
     """Derive a 128-bit seed from a study's seed and a path of names.
 
     The same seed and names give the same number on every machine and in every process; any other name gives an
-    unrelated one.
+    unrelated one, also where a name holds the slash that parts names.
     """
-    path = "/".join([str(seed), *map(str, names)])
+    path = "/".join([str(seed), *(str(name).replace("\\", "\\\\").replace("/", "\\/") for name in names)])
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:16], "little")
 
 

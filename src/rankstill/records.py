@@ -164,7 +164,8 @@ class Qrels:
         order = np.lexsort((doc, query))
         query, doc = query[order], doc[order]
         rows, starts = np.unique(query, return_index=True)
-        parts = np.split(doc, starts[1:])
+        # The first part, before the first start, is empty.
+        parts = np.split(doc, starts)[1:]
         return {int(q): d for q, d in zip(rows, parts, strict=True)}
 
 
@@ -213,7 +214,17 @@ class Groups:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote."""
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: The file is missing or is another table, or its lists are not of one fixed size.
+        """
         columns = read_parquet(path, ["query", "doc", "score", "label"])
-        size = columns["doc"].type.list_size
+        sizes = {name: getattr(columns[name].type, "list_size", None) for name in ("doc", "score", "label")}
+        size = sizes["doc"]
+        if size is None or set(sizes.values()) != {size}:
+            raise DataError(
+                f"{path} does not hold groups: doc, score and label are not lists of one fixed size (found: {sizes})",
+                hint="run `rankstill group`, or write Arrow's fixed-size lists",
+            )
         return cls(_flat(columns["query"]), *(_matrix(columns[c], size) for c in ("doc", "score", "label")))

@@ -76,11 +76,12 @@ def _places(rows: Rows, docs: NDArray[np.uint32]) -> NDArray[np.int64]:
     Raises:
         DataError: Some have no embedding.
     """
-    places = np.minimum(np.searchsorted(rows, docs), len(rows) - 1)
-    missing = int((rows[places] != docs).sum())
-    if missing:
+    order = np.argsort(rows, kind="stable")
+    places = order[np.minimum(np.searchsorted(rows, docs, sorter=order), len(rows) - 1)]
+    missing = docs[rows[places] != docs]
+    if len(missing):
         raise DataError(
-            f"{missing} of {docs.size} documents have no embedding (first: row {docs[rows[places] != docs][0]})",
+            f"{len(missing)} of {docs.size} documents have no embedding (first: row {missing[0]})",
             hint="embed the documents of these very groups",
         )
     return places

@@ -27,7 +27,7 @@ class MeasureSpec:
 
     Attributes:
         split: The judged split.
-        baseline: The run that differences are taken against.
+        baseline: The run that differences are taken against; no difference is taken where it is not among the runs.
         measures: Names in ir_measures' notation.
         seed: Of the bootstrap.
         level: Coverage of the intervals.

@@ -25,6 +25,8 @@ from rankstill.teachers import Teacher, open_teacher
 
 _SAMPLE = 64
 """Pairs that the speeds are measured on."""
+_ALL_LAYERS = 6
+"""Of the embedded default."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def print_plan(spec: DistillSpec) -> None:
     table.add_section()
     table.add_row("all", "", duration(sum(line.seconds for line in lines)))
     console.print(table)
-    say(f"memory: about {_memory(spec)} MB while training, besides memory-mapped files")
+    say(f"memory: at most about {_memory(spec):,} MB while training, besides memory-mapped files")
 
 
 def plan(spec: DistillSpec, folder: Path) -> list[Line]:
@@ -124,9 +126,17 @@ def _student_rates(collection: Collection, training: Training, spec: DistillSpec
 
 
 def _memory(spec: DistillSpec) -> int:
-    """Estimate resident memory: the libraries, weights with gradients and moments, a micro-batch's activations."""
-    parameters = {"static": 12e6}.get(spec.student.architecture, 12e6 + 1.8e6 * (spec.student.layers or 6))
-    return round(700 + parameters * 16 / 2**20 + 4096 * 384 * 4 * 34 * max(spec.student.layers, 1) / 2**20)
+    """Estimate resident memory in MB: the libraries, weights with gradients and moments, a step's activations.
+
+    The activations of all micro-batches of a step wait for its one backward pass. Sizes are those of the embedded
+    default, texts are taken to be as long as the student reads, and a token takes 34 vectors a layer: 18 to 24 that are
+    kept for the backward pass (counted at 64 to 256 tokens), and room for what that pass makes.
+    """
+    student = spec.student
+    layers = 0 if student.architecture == "static" else student.layers or _ALL_LAYERS
+    weights = 16 * (12e6 + 1.8e6 * layers)
+    tokens = spec.train_spec(1.0).batch * spec.size * student.max_length
+    return round(700 + (weights + tokens * 34 * 384 * 4 * layers) / 2**20)
 
 
 def duration(seconds: float) -> str:
