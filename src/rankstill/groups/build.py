@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
-from rankstill.files import read_manifest, run_stage
+from rankstill.files import Json, read_manifest, run_stage, to_json
+from rankstill.groups.filters.apply import filter_candidates
+from rankstill.groups.filters.dropped import DROPPED
+from rankstill.groups.filters.rules import FilterSpec
 from rankstill.progress import note
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Pairs, Rows
-from rankstill.teachers import lookup
+from rankstill.teachers import Teacher, lookup
 
 GROUPS = "groups.parquet"
 
@@ -28,30 +32,52 @@ class GroupSpec:
         size: Documents per group, k: the positive and k-1 others.
         seed: Chooses the positive of a query that has several, and k-1 of more candidates.
         split: The judged split that tells the positives; "" where there are no judgements.
-        on_short: What to do with a query that has fewer than k-1 candidates: refuse, or drop the query.
+        on_short: What to do with a query that has fewer than k-1 candidates (after the filters), or none that is a
+            negative: refuse, or drop the query.
+        filters: What is taken out of the candidates beforehand, as likely to be relevant; nothing unless said.
     """
 
     size: int = 16
     seed: int = 1
     split: str = "train"
     on_short: Literal["refuse", "drop"] = "refuse"
+    filters: FilterSpec = field(default_factory=FilterSpec)
 
     def __post_init__(self) -> None:
         if self.size < 2:
             raise SpecError(f"a group has two documents at least, not {self.size}")
 
+    def identity(self) -> Json:
+        """Give the settings that determine the groups; filters that do nothing are none of them."""
+        settings: Json = to_json(self)
+        if not self.filters:
+            del settings["filters"]
+        return settings
 
-def build_groups(collection: Path, candidates: Path, scores: Path, out: Path, spec: GroupSpec) -> Path:
+
+def build_groups(
+    collection: Path,
+    candidates: Path,
+    scores: Path,
+    out: Path,
+    spec: GroupSpec,
+    *,
+    judge: Teacher | None = None,
+    store: Path | None = None,
+) -> Path:
     """Build one group per query.
 
     Args:
         collection: The collection's folder.
         candidates: A folder of the stage `sample`.
         scores: A folder of the stage `score` that holds every candidate's and every positive's teacher score.
-        out: The folder to write (`groups.parquet`).
+        out: The folder to write (`groups.parquet`; with filters also `dropped.parquet`).
         spec: What to build.
+        judge: The teacher who is asked about suspicious candidates, where `spec.filters` says so.
+        store: Where the judge's scores are kept by text.
 
     Raises:
+        SpecError: The filters do not suit the candidates, or a judge is wanted and none was given.
         DataError: Queries have fewer candidates than a group needs, or the teacher gives a constant.
         MissingScores: A candidate or a positive has no score.
     """
@@ -61,56 +87,97 @@ def build_groups(collection: Path, candidates: Path, scores: Path, out: Path, sp
         drawn = Pairs.read(candidates / "candidates.parquet")
         scored = Pairs.read(scores / "scores.parquet")
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
-        groups, counts = _assemble(opened, drawn, scored, positives, spec)
+        pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query())), {}
+        if spec.filters:
+            found = filter_candidates(
+                opened, drawn, scored, positives, spec.filters, judge=judge, folder=work, store=store
+            )
+            found.dropped.write(work / DROPPED)
+            left = [q for q in pool.queries if q not in set(found.without.tolist())]
+            pool, filtered = _Pool(found.kept, found.relevant, left), {"filters": found.counts}
+        groups, counts = _assemble(opened, pool, scored, positives, spec)
         groups.write(work / GROUPS)
         sampled, paid = read_manifest(candidates), read_manifest(scores)
         return {
             **counts,
+            **filtered,
             "strategy": sampled["spec"]["strategy"],
             "teacher": paid["counts"]["teacher"],
             "teacher_fingerprint": paid["spec"]["teacher"],
         }
 
-    inputs = {"collection": collection, "candidates": candidates, "scores": scores}
-    return run_stage(out, stage="group", spec=spec, inputs=inputs, build=build)
+    inputs: dict[str, Path | str] = {"collection": collection, "candidates": candidates, "scores": scores}
+    if judge is not None and spec.filters.judge is not None:
+        inputs["judge"] = judge.fingerprint
+    return run_stage(out, stage="group", spec=spec.identity(), inputs=inputs, build=build)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What groups are drawn from.
+
+    Attributes:
+        drawn: (n,) candidates.
+        relevant: (n,) bool: those that a judge made positives.
+        queries: Who gets a group, also those that have no candidate left.
+    """
+
+    drawn: Pairs
+    relevant: NDArray[np.bool_]
+    queries: list[int]
 
 
 def _assemble(
-    collection: Collection, drawn: Pairs, scored: Pairs, positives: Mapping[int, Rows], spec: GroupSpec
+    collection: Collection, pool: _Pool, scored: Pairs, positives: Mapping[int, Rows], spec: GroupSpec
 ) -> tuple[Groups, dict[str, int]]:
     members: list[Rows] = []
+    labels: list[NDArray[np.bool_]] = []
     queries: list[int] = []
     short: list[tuple[int, int]] = []
-    stand_ins = 0
-    for query, span in drawn.per_query().items():
+    stand_ins, spans = 0, pool.drawn.per_query()
+    for query in pool.queries:
         rng = rng_for(spec.seed, "groups", collection.queries.id(query))
-        docs = drawn.doc[span]
+        span = spans.get(query, slice(0))
+        docs, relevant = pool.drawn.doc[span], pool.relevant[span]
         known = positives.get(query)
         if known is None:
-            positive, docs = _teachers_best(collection, scored, query, docs)
+            best = _teachers_best(collection, scored, query, docs)
+            positive, docs, relevant = int(docs[best]), np.delete(docs, best), np.delete(relevant, best)
             stand_ins += 1
         else:
             positive = int(rng.choice(known))
-        if len(docs) < spec.size - 1:
-            short.append((query, len(docs)))
+        if len(docs) < spec.size - 1 or relevant.all():
+            short.append((query, int((~relevant).sum()) if relevant.all() else len(docs)))
             continue
-        if len(docs) > spec.size - 1:
-            docs = docs[np.sort(rng.choice(len(docs), spec.size - 1, replace=False))]
-        members.append(np.concatenate([np.array([positive], np.uint32), docs]))
+        chosen = _choose(rng, relevant, spec.size - 1)
+        members.append(np.concatenate([np.array([positive], np.uint32), docs[chosen]]))
+        labels.append(np.concatenate([[True], relevant[chosen]]))
         queries.append(query)
     _short_queries(collection, short, len(queries) + len(short), spec)
-    return _with_scores(collection, scored, queries, members, spec.size), {
+    if not queries:
+        raise DataError("no query is left: the judge calls a candidate of each one relevant", hint="relabel, or drop")
+    return _with_scores(collection, scored, queries, members, labels), {
         "groups": len(queries),
         "dropped_short": len(short),
         "stand_ins": stand_ins,
     }
 
 
-def _teachers_best(collection: Collection, scored: Pairs, query: int, docs: Rows) -> tuple[int, Rows]:
-    """Let the teacher's best candidate stand in for the positive that nobody judged; ties by document row."""
+def _choose(rng: np.random.Generator, relevant: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Choose so many of the candidates, in their order; one of them at least is a negative."""
+    if len(relevant) == count:
+        return np.arange(count)
+    chosen = np.sort(rng.choice(len(relevant), count, replace=False))
+    if relevant[chosen].all():
+        chosen[-1] = rng.choice(np.flatnonzero(~relevant))
+        chosen.sort()
+    return chosen
+
+
+def _teachers_best(collection: Collection, scored: Pairs, query: int, docs: Rows) -> int:
+    """Find the teacher's best candidate, which stands in for the positive that nobody judged; ties by document row."""
     scores = lookup(collection, scored, np.full(len(docs), query, np.uint32), docs)
-    best = int(np.lexsort((docs, -scores))[0])
-    return int(docs[best]), np.delete(docs, best)
+    return int(np.lexsort((docs, -scores))[0])
 
 
 def _short_queries(collection: Collection, short: list[tuple[int, int]], total: int, spec: GroupSpec) -> None:
@@ -122,13 +189,18 @@ def _short_queries(collection: Collection, short: list[tuple[int, int]], total: 
         f"needs (first: {collection.queries.id(query)} with {count})"
     )
     if spec.on_short == "refuse" or len(short) == total:
-        raise DataError(what, hint="raise --depth, lower --size, or drop those queries: --on-short drop")
+        hint = "raise --depth, lower --size, or drop those queries: --on-short drop"
+        if spec.filters:
+            what, hint = f"{what} after the filters", f"draw more (--negatives, or --spare of distill), {hint}"
+        raise DataError(what, hint=hint)
     note(f"{what}; dropped")
 
 
-def _with_scores(collection: Collection, scored: Pairs, queries: list[int], members: list[Rows], size: int) -> Groups:
+def _with_scores(
+    collection: Collection, scored: Pairs, queries: list[int], members: list[Rows], labels: list[NDArray[np.bool_]]
+) -> Groups:
     query, doc = np.array(queries, np.uint32), np.stack(members)
-    score = lookup(collection, scored, np.repeat(query, size), doc.reshape(-1)).reshape(doc.shape)
+    score = lookup(collection, scored, np.repeat(query, doc.shape[1]), doc.reshape(-1)).reshape(doc.shape)
     constant = np.flatnonzero(np.ptp(score, axis=1) == 0)
     if len(constant) == len(score):
         raise DataError(
@@ -136,6 +208,4 @@ def _with_scores(collection: Collection, scored: Pairs, queries: list[int], memb
             f"(first: {collection.queries.id(int(query[0]))}, {score[0, 0]:g})",
             hint="a constant teacher has nothing to teach; check the model and its input",
         )
-    label = np.zeros(doc.shape, np.float32)
-    label[:, 0] = 1
-    return Groups(query, doc, score, label)
+    return Groups(query, doc, score, np.stack(labels).astype(np.float32))
