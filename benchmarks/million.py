@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.generated import write_collection
 
-from rankstill.candidates import STRATEGIES, Request
+from rankstill.candidates import Request, open_strategy
 from rankstill.collection.load import load
 from rankstill.collection.splits import training_split
 from rankstill.collection.store import Collection
@@ -37,7 +37,7 @@ def measure(documents: int) -> None:
         # The strategy itself: the stage refuses queries of words that no other document has, of which a small
         # collection of invented words has some.
         positives = opened.qrels(chosen.judged).positives()
-        STRATEGIES["bm25"](Request(opened, chosen.train, positives, negatives=15, depth=100, seed=1))
+        open_strategy("bm25").sample(Request(opened, chosen.train, positives, negatives=15, depth=100, seed=1))
         done = time.monotonic()
     row = [f"{documents:,}", f"{len(chosen.train):,}", f"{loaded - began:.1f}", f"{done - loaded:.1f}"]
     print(" | ".join([*row, f"{peak_memory_mb():,.0f}"]), flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankstill.candidates.sample import SampleSpec, sample
+from rankstill.candidates.sample import Given, SampleSpec, sample
 from rankstill.collection.load import load
 from rankstill.collection.splits import training_split
 from rankstill.collection.store import Collection
@@ -130,7 +130,7 @@ def _draw(collection: Collection, folder: Path, strategy: str, teacher: str):
     if strategy == "teacher":
         pool = sample(collection.path, folder / "pool", SampleSpec("bm25", 20, 20), queries=queries)
         wider = score(collection.path, pool, open_teacher(teacher), folder / "wider")
-    drawn = sample(collection.path, folder / "cand", SampleSpec(strategy, 6, 20), queries=queries, wider=wider)
+    drawn = sample(collection.path, folder / "cand", SampleSpec(strategy, 6, 20), queries=queries, given=Given(wider))
     positives = Pairs(queries, *_first_positives(collection, queries))
     scored = score(collection.path, [drawn, positives], open_teacher(teacher), folder / "scores")
     groups = Groups.read(build_groups(collection.path, drawn, scored, folder / "g", GroupSpec(5)) / "groups.parquet")

@@ -37,7 +37,7 @@ Split = Annotated[str, typer.Option(help="Judged split whose queries train.")]
 Teacher = Annotated[
     str, typer.Option(help="minilm (embedded), a model folder or hub id, run:FILE (TREC run), or labels:FILE.")
 ]
-Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher.")]
+Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher, ...; NAME#option=value.")]
 Student = Annotated[str, typer.Option(help="cross-encoder, bi-encoder, or static (a bag of token embeddings).")]
 Layers = Annotated[int, typer.Option(help="Transformer layers kept of the start model; 0 keeps all.")]
 Start = Annotated[str, typer.Option(help="Model that the student starts from: minilm, a folder, or a hub id.")]
@@ -110,21 +110,27 @@ def sample(
     depth: Depth = 100,
     seed: Seed = 1,
     split: Split = "train",
-    wider: Annotated[Path | None, typer.Option(help="For the strategy teacher: scores of a wider list.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Scores the wider list of strategies that choose by its scores.")
+    ] = None,
+    wider: Annotated[Path | None, typer.Option(help="Scores of that wider list, if they are there already.")] = None,
+    store: Store = None,
     limit: Annotated[int, typer.Option("--queries", help="Draw for at most so many queries; 0 for all.")] = 0,
     on_short: OnShort = "refuse",
 ) -> None:
     """Draw negatives for the training queries, by a strategy."""
     from rankstill.candidates.sample import SampleSpec
-    from rankstill.candidates.sample import sample as run
     from rankstill.collection.splits import training_split
     from rankstill.collection.store import Collection
+    from rankstill.studies.steps import draw
+    from rankstill.teachers import open_teacher
 
     chosen = training_split(Collection(collection), split=split, limit=limit)
     spec = SampleSpec(
         strategy, negatives, depth, seed, chosen.judged, _option("on-short", on_short, ("refuse", "drop"))
     )
-    _done(run(collection, out, spec, queries=chosen.train, wider=wider))
+    scorer = open_teacher(teacher) if teacher else None
+    _done(draw(collection, spec, chosen.train, out, store=store, teacher=scorer, wider=wider).candidates)
 
 
 @app.command(rich_help_panel=STAGES)

@@ -6,7 +6,8 @@ edges only. Every table checks itself when it is made, so what crosses a folder 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -131,6 +132,77 @@ class Pairs:
         """Read what `write` wrote."""
         columns = read_parquet(path, ["query", "doc", "score"])
         return cls(*(_flat(columns[c]) for c in ("query", "doc", "score")))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Documents that a strategy drew.
+
+    Attributes:
+        query: (n,) uint32; all documents of one query stand together.
+        doc: (n,) uint32.
+        score: (n,) float32: the strategy's own; NaN where it has none.
+        probability: (n,) float32: how likely the draw was to take this document for this query (its inclusion
+            probability, over seeds); NaN where the strategy cannot say.
+        source: (n,) uint8: which part of a compound strategy drew it, a place in `sources`.
+        sources: The parts' names; empty for a strategy without parts.
+    """
+
+    query: Rows
+    doc: Rows
+    score: Scores32
+    probability: Scores32
+    source: NDArray[np.uint8]
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _same_length(**{name: getattr(self, name) for name in _DRAWN})
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @classmethod
+    def of(cls, query: int, doc: Rows, score: Scores32, probability: float | Scores32, source: int = 0) -> Self:
+        """Make the table of one query."""
+        n = len(doc)
+        share = np.broadcast_to(np.asarray(probability, np.float32), n)
+        return cls(np.full(n, query, np.uint32), doc, score, share, np.full(n, source, np.uint8))
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Candidates], sources: tuple[str, ...] = ()) -> Self:
+        """Join tables end to end."""
+        if not tables:
+            return cls(**{c: np.empty(0, kind) for c, kind in _DRAWN.items()}, sources=sources)
+        return cls(**{c: np.concatenate([getattr(t, c) for t in tables]) for c in _DRAWN}, sources=sources)
+
+    @property
+    def pairs(self) -> Pairs:
+        """The queries and documents, with the strategy's own scores."""
+        return Pairs(self.query, self.doc, self.score)
+
+    def per_query(self) -> dict[int, slice]:
+        """Map each query's row to its stretch of the table; see `Pairs.per_query`."""
+        return self.pairs.per_query()
+
+    def take(self, where: NDArray[Any] | slice) -> Candidates:
+        """Pick some rows."""
+        return replace(self, **{c: getattr(self, c)[where] for c in _DRAWN})
+
+    def write(self, path: Path) -> None:
+        """Write as Parquet: the five columns; the sources' names stand in the stage's manifest."""
+        write_parquet(path, {c: getattr(self, c) for c in _DRAWN})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote, without the sources' names."""
+        columns = read_parquet(path, list(_DRAWN))
+        query, doc, score, probability, source = (_flat(columns[c]) for c in _DRAWN)
+        return cls(query, doc, score, probability, source)
+
+
+_DRAWN: dict[str, Any] = {
+    **{"query": np.uint32, "doc": np.uint32, "score": np.float32, "probability": np.float32, "source": np.uint8}
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def test_scored_pairs_are_the_distinct_pairs_of_texts(distilled, out):
     folder, data = out / "negatives" / "teacher", out.parent / "data"
     queries, documents = texts_of(data / "queries.jsonl"), texts_of(data / "corpus.jsonl")
     distinct = set()
-    for name in ("wider-scores", "scores"):
+    for name in ("candidates-wider-scores", "scores"):
         table = Pairs.read(folder / name / "scores.parquet")
         distinct |= {(queries[q], documents[d]) for q, d in zip(table.query, table.doc, strict=True)}
     assert distilled.summary["cost"]["pairs_scored"] == len(distinct)

@@ -1,4 +1,4 @@
-"""How BM25 sees a text: lower case, words of two characters or more, English stop words dropped, Snowball stems."""
+"""How BM25 sees a text: lower case, words of two characters or more; by default without stop words, and stemmed."""
 
 from __future__ import annotations
 
@@ -7,23 +7,37 @@ from collections.abc import Iterable
 
 import numpy as np
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN
+from bm25s import stopwords
 from numpy.typing import NDArray
 
+from rankstill.errors import unknown_name
+
 _WORD = re.compile(r"(?u)\b\w\w+\b")
-_STOP = frozenset(STOPWORDS_EN)
+PLAIN = "plain"
 
 
 class Analyser:
     """Turns texts into numbered terms; the vocabulary grows while documents are read.
 
     Each distinct word is stemmed once. The terms are those of `bm25s.tokenize(stopwords="en", stemmer=...)`.
+
+    Args:
+        language: A language that Snowball stems, with bm25s's stop words where it has some; or "plain", for words as
+            they are.
+
+    Raises:
+        SpecError: Snowball does not know the language.
     """
 
     description = "lower case, \\w\\w+, English stop words, Snowball English"
 
-    def __init__(self) -> None:
-        self._stemmer = Stemmer.Stemmer("english")
+    def __init__(self, language: str = "english") -> None:
+        if language not in (known := [PLAIN, *Stemmer.algorithms()]):
+            raise unknown_name("analyser", language, known)
+        self._stem = str if language == PLAIN else Stemmer.Stemmer(language).stemWord
+        self._stop = frozenset(
+            getattr(stopwords, f"STOPWORDS_{'EN' if language == 'english' else language.upper()}", ())
+        )
         self._term_of_word: dict[str, int] = {}
         self.vocabulary: dict[str, int] = {}
 
@@ -41,15 +55,15 @@ class Analyser:
 
     def _learn(self, word: str) -> int:
         term = -1
-        if word not in _STOP:
-            term = self.vocabulary.setdefault(self._stemmer.stemWord(word), len(self.vocabulary))
+        if word not in self._stop:
+            term = self.vocabulary.setdefault(self._stem(word), len(self.vocabulary))
         self._term_of_word[word] = term
         return term
 
     def query(self, text: str) -> NDArray[np.int64]:
         """Number the terms of a query; terms that no document has are left out."""
-        words = (w for w in _WORD.findall(text.lower()) if w not in _STOP)
-        terms = (self.vocabulary.get(self._stemmer.stemWord(w)) for w in words)
+        words = (w for w in _WORD.findall(text.lower()) if w not in self._stop)
+        terms = (self.vocabulary.get(self._stem(w)) for w in words)
         return np.array([t for t in terms if t is not None], np.int64)
 
     def documents(self, texts: Iterable[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

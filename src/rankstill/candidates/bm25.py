@@ -8,6 +8,8 @@ arrays instead of Python lists, so that a million documents fit; a test holds th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,10 +17,11 @@ from bm25s import BM25
 from numpy.typing import NDArray
 
 from rankstill.candidates.analyser import Analyser
-from rankstill.candidates.strategy import Request, draw_from_ranked
+from rankstill.candidates.strategy import Request, Strategy, draw_from_ranked, refuse_bad_skip
 from rankstill.collection.store import Collection, Texts
+from rankstill.errors import SpecError
 from rankstill.progress import bar, track
-from rankstill.records import Pairs, Rows, Scores32
+from rankstill.records import Candidates, Pairs, Rows, Scores32
 
 K1, B = 1.2, 0.75
 """The defaults of Lucene. Anserini's 0.9 and 0.4 suit MS MARCO passages; these are stronger on longer texts."""
@@ -28,8 +31,8 @@ _CHUNK = 1 << 15
 class Index:
     """A BM25 index over the documents of a collection, in memory."""
 
-    def __init__(self, documents: Texts, *, k1: float = K1, b: float = B) -> None:
-        self.analyser = Analyser()
+    def __init__(self, documents: Texts, *, k1: float = K1, b: float = B, analyser: str = "english") -> None:
+        self.analyser = Analyser(analyser)
         counts, lengths = self._term_counts(documents)
         self._bm25 = BM25(k1=k1, b=b, method="lucene")
         self._bm25.scores = _weights(counts, lengths, k1, b)
@@ -111,15 +114,41 @@ def top(scores: Scores32, depth: int) -> tuple[Rows, Scores32]:
     return found.astype(np.uint32), scores[found]
 
 
-def sample(request: Request) -> Pairs:
-    """Draw each query's negatives uniformly from its first `depth` BM25 results, positives left out first."""
-    index = Index(request.collection.documents)
-    found = []
-    for query in track(request.queries, "BM25 negatives", unit="queries"):
-        scores = index.scores(request.collection.queries[query])
-        scores[request.forbidden(int(query))] = 0
-        found.append(draw_from_ranked(request, "bm25", int(query), *top(scores, request.depth)))
-    return Pairs.concatenate(found)
+@dataclass(frozen=True)
+class BM25Strategy(Strategy):
+    """Draws uniformly from the ranks `skip + 1` to `depth` of each query's BM25 results, positives left out first.
+
+    Attributes:
+        k1, b: Of BM25.
+        skip: Ranks to leave out at the top, where unlabelled positives are most frequent.
+        depth: The last rank; 0 for the request's depth.
+        analyser: A language's name, or "plain"; see `Analyser`.
+    """
+
+    name: ClassVar[str] = "bm25"
+    k1: float = K1
+    b: float = B
+    skip: int = 0
+    depth: int = 0
+    analyser: str = "english"
+
+    def __post_init__(self) -> None:
+        refuse_bad_skip(self.skip)
+        if self.k1 < 0 or not 0 <= self.b <= 1:
+            raise SpecError(f"BM25 takes k1 of 0 or more and b from 0 to 1: got k1={self.k1}, b={self.b}")
+        Analyser(self.analyser)
+
+    def sample(self, request: Request) -> Candidates:
+        """Draw; a query that shares too few words with the documents gets less."""
+        request = request.to_depth(self.depth)
+        index = Index(request.collection.documents, k1=self.k1, b=self.b, analyser=self.analyser)
+        found = []
+        for query in track(request.queries, "BM25 negatives", unit="queries"):
+            scores = index.scores(request.collection.queries[query])
+            scores[request.forbidden(int(query))] = 0
+            best = top(scores, request.depth)
+            found.append(draw_from_ranked(request, str(self), int(query), *best, skip=self.skip))
+        return Candidates.concatenate(found)
 
 
 def retrieve(collection: Collection, queries: Rows, depth: int) -> Pairs:

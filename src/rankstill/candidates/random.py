@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
-from rankstill.candidates.strategy import Request
+from rankstill.candidates.strategy import Request, Strategy
 from rankstill.errors import DataError
 from rankstill.progress import track
-from rankstill.records import Pairs, Rows
+from rankstill.records import Candidates, Rows
 
 
-def sample(request: Request) -> Pairs:
-    """Draw `negatives` distinct documents for each query, uniformly over all allowed ones.
+@dataclass(frozen=True)
+class Random(Strategy):
+    """Draws distinct documents for each query, uniformly over all allowed ones."""
 
-    Raises:
-        DataError: The collection has too few allowed documents for a query.
-    """
-    size = len(request.collection.documents)
-    drawn = [_draw(request, int(q), size) for q in track(request.queries, "random negatives", unit="queries")]
-    docs = np.concatenate(drawn) if drawn else np.empty(0, np.uint32)
-    return Pairs(np.repeat(request.queries, request.negatives), docs, np.full(len(docs), np.nan, np.float32))
+    name: ClassVar[str] = "random"
+
+    def sample(self, request: Request) -> Candidates:
+        """Draw; a collection with too few allowed documents for a query is refused."""
+        size, found = len(request.collection.documents), []
+        for query in track(request.queries, "random negatives", unit="queries"):
+            docs = _draw(request, int(query), size)
+            share = len(docs) / (size - len(request.forbidden(int(query))))
+            found.append(Candidates.of(int(query), docs, np.full(len(docs), np.nan, np.float32), share))
+        return Candidates.concatenate(found)
 
 
 def _draw(request: Request, query: int, size: int) -> Rows:

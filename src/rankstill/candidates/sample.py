@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rankstill.candidates import STRATEGIES
-from rankstill.candidates.strategy import Request
+from rankstill.candidates import open_strategy
+from rankstill.candidates.strategy import Request, Vectors
 from rankstill.collection.store import Collection
-from rankstill.errors import DataError, unknown_name
-from rankstill.files import fingerprint, run_stage
+from rankstill.errors import DataError
+from rankstill.files import fingerprint, path_fingerprint, run_stage
 from rankstill.progress import note
-from rankstill.records import Pairs, Rows
+from rankstill.records import Candidates, Pairs, Rows
 
 CANDIDATES = "candidates.parquet"
 
@@ -25,7 +25,7 @@ class SampleSpec:
     """What determines a draw, besides the collection.
 
     Attributes:
-        strategy: A name in `STRATEGIES`.
+        strategy: A name in `STRATEGIES`, with options; see `open_strategy`.
         negatives: Documents drawn per query.
         depth: How deep a ranked strategy looks.
         seed: The study's seed.
@@ -41,7 +41,21 @@ class SampleSpec:
     on_short: Literal["refuse", "drop"] = "refuse"
 
 
-def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wider: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class Given:
+    """What was made for a strategy beforehand, as folders; see `Needs`.
+
+    Attributes:
+        wider: Scores (stage `score`) of the wider list.
+        queries, documents: Vectors (stage `encode`).
+    """
+
+    wider: Path | None = None
+    queries: Path | None = None
+    documents: Path | None = None
+
+
+def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, given: Given | None = None) -> Path:
     """Draw candidates for the given queries.
 
     Args:
@@ -49,17 +63,17 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wide
         out: The folder to write (`candidates.parquet`).
         spec: What to draw.
         queries: The rows to draw for.
-        wider: For the strategy `teacher`: a folder of scores (stage `score`) of a wider list.
+        given: What the strategy needs.
 
     Raises:
-        SpecError: There is no such strategy.
-        DataError: A query got no candidate at all, and such queries are not to be dropped.
+        SpecError: There is no such strategy, or it has no such option.
+        DataError: The strategy lacks what it needs; or a query got no candidate at all, and such queries are not to be
+            dropped.
     """
-    if spec.strategy not in STRATEGIES:
-        raise unknown_name("strategy", spec.strategy, STRATEGIES)
+    strategy, given = open_strategy(spec.strategy), given or Given()
     inputs: dict[str, Path | str] = {"collection": collection, "queries": fingerprint(queries.tolist())}
-    if wider is not None:
-        inputs["wider"] = wider
+    inputs |= {name: path for name, path in vars(given).items() if path is not None}
+    inputs |= {f"file {number}": path_fingerprint(path) for number, path in enumerate(strategy.files())}
 
     def build(work: Path) -> Mapping[str, Any]:
         opened = Collection(collection)
@@ -70,17 +84,27 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, wide
             negatives=spec.negatives,
             depth=max(spec.depth, spec.negatives),
             seed=spec.seed,
-            wider=Pairs.read(wider / "scores.parquet") if wider is not None else None,
+            wider=Pairs.read(given.wider / "scores.parquet") if given.wider is not None else None,
+            query_vectors=Vectors.open(given.queries) if given.queries is not None else None,
+            document_vectors=Vectors.open(given.documents) if given.documents is not None else None,
         )
-        drawn = STRATEGIES[spec.strategy](request)
+        drawn = strategy.sample(request)
         dropped = _without_candidate(opened, queries, drawn, spec)
         drawn.write(work / CANDIDATES)
-        return {"queries": len(queries), "candidates": len(drawn), "dropped": dropped}
+        return {"queries": len(queries), "candidates": len(drawn), "dropped": dropped, **_sources(drawn)}
 
     return run_stage(out, stage="sample", spec=spec, inputs=inputs, build=build)
 
 
-def _without_candidate(collection: Collection, queries: Rows, drawn: Pairs, spec: SampleSpec) -> int:
+def _sources(drawn: Candidates) -> dict[str, Any]:
+    """Count how many candidates each part of a compound strategy gave."""
+    if not drawn.sources:
+        return {}
+    counts = np.bincount(drawn.source, minlength=len(drawn.sources))
+    return {"sources": dict(zip(drawn.sources, counts.tolist(), strict=True))}
+
+
+def _without_candidate(collection: Collection, queries: Rows, drawn: Candidates, spec: SampleSpec) -> int:
     """Refuse queries without any candidate, or count them."""
     without = np.setdiff1d(queries, drawn.query)
     if not len(without):

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import ClassVar
 
-from rankstill.candidates.strategy import Request
-from rankstill.errors import DataError
-from rankstill.records import Pairs
+from rankstill.candidates.strategy import Needs, Request, Strategy
+from rankstill.records import Candidates
 
 
-def sample(request: Request) -> Pairs:
-    """Take the `negatives` highest-scored allowed documents of each query's wider list; ties by document row.
+@dataclass(frozen=True)
+class Hardest(Strategy):
+    """Takes the highest-scored allowed documents of each query's wider list; ties by document row.
 
-    Raises:
-        DataError: No scored list was given, or it lacks some of the queries.
+    Attributes:
+        of: The strategy that makes the wider list.
     """
-    if request.wider is None:
-        raise DataError(
-            "the strategy `teacher` chooses from a wider list that the teacher has scored, and none was given",
-            hint="sample that list first (`--strategy bm25 --negatives 100`), score it, and pass it as --wider",
-        )
-    ranked = request.wider.ranked()
-    spans = ranked.per_query()
-    absent = [int(q) for q in request.queries if int(q) not in spans]
-    if absent:
-        raise DataError(
-            f"the wider list lacks {len(absent)} of {len(request.queries)} queries "
-            f"(first: {request.collection.queries.id(absent[0])})",
-            hint="sample and score the wider list for the same queries",
-        )
-    found = []
-    for query in request.queries:
-        span = spans[int(query)]
-        docs, scores = ranked.doc[span], ranked.score[span]
-        keep = np.flatnonzero(request.allowed(int(query), docs))[: request.negatives]
-        found.append(Pairs(np.full(len(keep), query, np.uint32), docs[keep], scores[keep]))
-    return Pairs.concatenate(found)
+
+    name: ClassVar[str] = "teacher"
+    short: ClassVar[str] = "of"
+    of: str = "bm25"
+
+    def needs(self) -> Needs:
+        """Ask for the teacher's scores of the wider list."""
+        return Needs(wider=self.of)
+
+    def sample(self, request: Request) -> Candidates:
+        """Take the first ones; given the list, nothing is left to chance."""
+        found = []
+        for query, ranked in request.scored_list(self.name).items():
+            first = slice(request.negatives)
+            found.append(Candidates.of(query, ranked.doc[first], ranked.score[first], 1.0))
+        return Candidates.concatenate(found)

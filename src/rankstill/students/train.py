@@ -34,7 +34,7 @@ from rankstill.students.losses import LOSSES, floor
 from rankstill.students.tokens import DONE, TokenTable, tokenise
 from rankstill.teachers.precision import Precision, body_precision
 
-LEARNING_RATES = {"cross-encoder": 2e-4, "bi-encoder": 3e-4, "static": 5e-3}
+LEARNING_RATES = {"cross-encoder": 3e-4, "bi-encoder": 3e-4, "static": 5e-3}
 EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 5}
 BATCH_GROUPS = {"cross-encoder": 8, "bi-encoder": 8, "static": 32}
 _CURVE = ("loss", "excess", "learning_rate")

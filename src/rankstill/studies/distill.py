@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rankstill.candidates import STRATEGIES
+from rankstill.candidates import open_strategy
 from rankstill.errors import SpecError, unknown_name
 from rankstill.files import read_manifest, write_json
 from rankstill.groups.build import GroupSpec
@@ -47,7 +47,7 @@ class DistillSpec:
         collection: What to train on: a folder, a file, an ir_datasets id, or `pydocs`; see `Reference`.
         teacher: "minilm", a model folder or hub id, `run:FILE`, or `labels:FILE`.
         student: What to train.
-        strategy: How negatives are chosen, a name in `STRATEGIES`.
+        strategy: How negatives are chosen, a name in `STRATEGIES`, with options; see `open_strategy`.
         loss: A name in `LOSSES`.
         tests: What to evaluate on, besides the collection's own test split.
         split: The judged split to train on.
@@ -90,8 +90,7 @@ class DistillSpec:
 
     def __post_init__(self) -> None:
         # What is wrong here is said before anything is loaded.
-        if self.strategy not in STRATEGIES:
-            raise unknown_name("strategy", self.strategy, STRATEGIES)
+        open_strategy(self.strategy)
         self.train_spec(1.0)
         GroupSpec(self.size)
         if self.headline not in self.measures:

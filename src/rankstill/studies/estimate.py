@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from rankstill.candidates import open_strategy
 from rankstill.collection.store import Collection
 from rankstill.progress import console, say
 from rankstill.randomness import rng_for
@@ -92,7 +93,8 @@ def _pairs(spec: DistillSpec, training: Training) -> tuple[int, int]:
     # Without judgements one more candidate is drawn: the teacher's best becomes the positive.
     others = spec.size - 1 if training.split.judged else spec.size
     drawn = queries * others + len(training.positives())
-    wider = queries * spec.depth if spec.strategy == "teacher" else 0
+    needs = open_strategy(spec.strategy).needs()
+    wider = queries * (needs.depth or spec.depth) if needs.wider else 0
     return drawn + wider, (wider + len(training.positives())) if wider else drawn
 
 

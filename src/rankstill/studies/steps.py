@@ -1,7 +1,8 @@
 """The stages of one or more trials in one output folder, with the folder's layout.
 
 OUT/collection              the training collection
-OUT/negatives/STRATEGY/     candidates, scores, groups, description (and, for `teacher`, the wider list)
+OUT/negatives/STRATEGY/     candidates, scores, groups, description; where the strategy needs them, the wider list with
+                            its scores, and vectors
 OUT/embeddings              vectors of the groups' documents, for their diameters
 OUT/models/NAME             trained students
 OUT/tests/TEST/             collection, first-stage, and one run per system
@@ -18,16 +19,18 @@ from typing import Literal
 
 import numpy as np
 
-from rankstill.candidates.sample import SampleSpec, sample
+from rankstill.candidates import Needs, open_strategy
+from rankstill.candidates.sample import CANDIDATES, Given, SampleSpec, sample
 from rankstill.collection.load import load
 from rankstill.collection.reference import Reference
 from rankstill.collection.splits import Split, positives_of, training_split
 from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
 from rankstill.groups.build import GroupSpec, build_groups
-from rankstill.records import Pairs, Rows
+from rankstill.records import Candidates, Pairs, Rows
 from rankstill.runs.first_stage import FirstStageSpec, first_stage
-from rankstill.teachers import Teacher, score
+from rankstill.teachers import Encoder, Teacher, encode_collection, score
+from rankstill.teachers.scoring import SCORES
 
 OnShort = Literal["refuse", "drop"]
 
@@ -139,7 +142,7 @@ class Negatives:
     """What a strategy made: folders of its stages.
 
     Attributes:
-        wider: For the strategy `teacher`: the scores of the list that it chose from.
+        wider: The scores of the list that it chose from, for a strategy that chooses by them.
     """
 
     strategy: str
@@ -166,24 +169,96 @@ def make_groups(
 ) -> Negatives:
     """Sample a strategy's negatives, score them, and build groups.
 
-    The strategy `teacher` first scores the whole BM25 list of `depth` documents and chooses from it.
+    A strategy that chooses by the teacher's scores (`teacher`, `stratified`, ...) first has a wider list scored whole.
     """
-    folder, split = out / "negatives" / strategy, training.split
+    folder, split = out / "negatives" / slug(strategy), training.split
     # Where nobody judged, one more candidate is drawn: the teacher's best becomes the positive.
     wanted = size - 1 if split.judged else size
     spec = SampleSpec(strategy, wanted, depth, seed, split.judged, on_short)
-    wider, queries = None, split.train
-    if strategy == "teacher":
-        pool = replace(spec, strategy="bm25", negatives=depth)
-        drawn = Pairs.read(sample(training.path, folder / "wider", pool, queries=queries) / "candidates.parquet")
-        queries = np.unique(drawn.query)
-        wider = score_pairs(out, training.path, [drawn], teacher, folder / "wider-scores")
-    candidates = sample(training.path, folder / "candidates", spec, queries=queries, wider=wider)
-    asked = [Pairs.read(candidates / "candidates.parquet"), training.positives()]
+    drawn = draw(training.path, spec, split.train, folder / "candidates", store=out / "store", teacher=teacher)
+    asked = [Candidates.read(drawn.candidates / CANDIDATES).pairs, training.positives()]
     scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
     group_spec = GroupSpec(size, seed, split.judged, on_short)
-    groups = build_groups(training.path, candidates, scores, folder / "groups", group_spec)
-    return Negatives(strategy, candidates, scores, groups, wider)
+    groups = build_groups(training.path, drawn.candidates, scores, folder / "groups", group_spec)
+    return Negatives(strategy, drawn.candidates, scores, groups, drawn.wider)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Folders of a draw: the candidates, and the scores of the wider list that they were chosen from, if any."""
+
+    candidates: Path
+    wider: Path | None
+
+
+def draw(
+    collection: Path,
+    spec: SampleSpec,
+    queries: Rows,
+    to: Path,
+    *,
+    store: Path | None,
+    teacher: Teacher | None = None,
+    wider: Path | None = None,
+) -> Drawn:
+    """Draw candidates, after making what the strategy needs: a wider list with the teacher's scores, vectors.
+
+    Args:
+        collection: The collection's folder.
+        spec: What to draw.
+        queries: Rows to draw for.
+        to: The folder of the candidates; what is made beforehand stands beside it.
+        store: Where scores and vectors are kept, besides the stages' own folders.
+        teacher: Scores the wider list.
+        wider: The scores of the wider list, if they are there already.
+
+    Raises:
+        SpecError: The strategy chooses by the teacher's scores, and there is no teacher.
+    """
+    needs = open_strategy(spec.strategy).needs()
+    if needs.wider and wider is None:
+        if teacher is None:
+            raise SpecError(
+                f"the strategy {spec.strategy} chooses by the teacher's scores",
+                hint="name the teacher (--teacher), or give the scores of a wider list (--wider)",
+            )
+        depth = needs.depth or spec.depth
+        pool = replace(spec, strategy=needs.wider, negatives=depth, depth=max(depth, spec.depth))
+        first = draw(collection, pool, queries, to.with_name(f"{to.name}-wider"), store=store, teacher=teacher)
+        pairs = Candidates.read(first.candidates / CANDIDATES).pairs
+        wider = score(collection, [pairs], teacher, to.with_name(f"{to.name}-wider-scores"), store=store)
+    if wider is not None:
+        queries = queries[np.isin(queries, Pairs.read(wider / SCORES).query)]
+    given = Given(wider, *_vectors(collection, needs, spec, queries, wider, to, store))
+    return Drawn(sample(collection, to, spec, queries=queries, given=given), wider)
+
+
+def _vectors(
+    collection: Path, needs: Needs, spec: SampleSpec, queries: Rows, wider: Path | None, to: Path, store: Path | None
+) -> tuple[Path, Path] | tuple[None, None]:
+    """Encode the queries, and the documents that a strategy compares: all, or those of its wider list."""
+    if not needs.model:
+        return None, None
+    encoder = Encoder(needs.model)
+    if store is not None:
+        encoder.keep_in(store)
+    docs = None
+    if not needs.whole and wider is not None:
+        opened = Collection(collection)
+        positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
+        known = [positives[q] for q in map(int, queries) if q in positives]
+        docs = np.unique(np.concatenate([Pairs.read(wider / SCORES).doc, *known]))
+    return (
+        encode_collection(
+            collection,
+            "queries",
+            encoder,
+            to.with_name(f"{to.name}-query-vectors"),
+            rows=np.unique(queries),
+            dtype="float32",
+        ),
+        encode_collection(collection, "documents", encoder, to.with_name(f"{to.name}-document-vectors"), rows=docs),
+    )
 
 
 def score_pairs(out: Path, collection: Path, asked: Iterable[Pairs], teacher: Teacher, to: Path) -> Path:

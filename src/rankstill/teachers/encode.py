@@ -30,6 +30,9 @@ from rankstill.teachers.vectors import VectorStore, keys_of
 CHUNK = 2048
 """Texts in one chunk, which is encoded, and written, at a time."""
 
+_STATIC_BATCH = 512
+"""A static model's time goes to its tokenizer, which shares out large batches among the cores."""
+
 Side = Literal["query", "document"]
 _PROMPTS: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
@@ -56,9 +59,9 @@ class Encoder:
         self.path = resolve_model(reference)
         self.name = short_name(reference)
         self.kind = model_kind(self.path)
-        if self.kind == "cross-encoder":
+        if self.kind not in ("bi-encoder", "static"):
             raise ModelError(
-                f"{self.name} is a cross-encoder: it scores pairs and gives a single text no vector",
+                f"{self.name} is a {self.kind} model: it gives a single text no vector of fixed length",
                 hint=f'use a SentenceTransformer, such as "{EMBEDDED}"',
             )
         self.precision = torch.float32 if self.kind == "static" else body_precision(precision)
@@ -125,9 +128,9 @@ class Encoder:
             self._store.append(keys[new][fine], vectors[fine])
 
     def _prompt(self, side: Side | None) -> str:
-        prompts: dict[str, str] = self._model.prompts
         if side is not None:
-            return next((prompts[name] for name in _PROMPTS[side] if name in prompts), "")
+            return prompt_of(self._model, side) or ""
+        prompts: dict[str, str] = self._model.prompts
         return prompts.get(self._model.default_prompt_name or "", "")
 
     @torch.inference_mode()
@@ -136,7 +139,8 @@ class Encoder:
         features = self._model.preprocess(texts, prompt=prompt or None)
         if not can_split(features):
             # Static models and routers take their texts in another form; they batch for themselves.
-            into[:] = self._model.encode(texts, prompt=prompt, show_progress_bar=False)
+            size = _STATIC_BATCH if self.kind == "static" else 32
+            into[:] = self._model.encode(texts, prompt=prompt, batch_size=size, show_progress_bar=False)
             return
         with autocast(self.precision):
             for rows, batch in split(
@@ -147,6 +151,15 @@ class Encoder:
                     for module in rest:
                         hidden = module(hidden)
                 into[rows] = hidden["sentence_embedding"][: len(rows)].float().cpu().numpy()
+
+
+def prompt_of(model: Any, side: Side) -> str | None:
+    """Find the prompt that a sentence-transformers model puts before a query or a document; None for none of its own.
+
+    As in its `encode_query` and `encode_document`, but for the default prompt, which they fall back to.
+    """
+    prompts: dict[str, str | None] = model.prompts
+    return next((prompts[name] for name in _PROMPTS[side] if name in prompts), None)
 
 
 def short_name(reference: str) -> str:
