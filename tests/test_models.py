@@ -12,7 +12,15 @@ import torch
 from rankstill import models
 from rankstill.errors import ModelError
 from rankstill.models import check_model_folder, load_container, model_fingerprint, model_kind, resolve_model
-from tests.tiny_models import tiny_bi_encoder, tiny_cross_encoder, tiny_static, tiny_transformer
+from tests.tiny_models import (
+    tiny_bi_encoder,
+    tiny_cross_encoder,
+    tiny_late_interaction,
+    tiny_sequence,
+    tiny_sparse,
+    tiny_static,
+    tiny_transformer,
+)
 
 
 def edit_json(path: Path, **changes) -> None:
@@ -25,7 +33,8 @@ def model(tmp_path) -> Path:
 
 
 def test_what_sentence_transformers_saves_passes(tmp_path):
-    for make in (tiny_bi_encoder, tiny_cross_encoder, tiny_static, tiny_transformer):
+    makers = (tiny_bi_encoder, tiny_cross_encoder, tiny_static, tiny_transformer)
+    for make in (*makers, tiny_sparse, tiny_late_interaction, tiny_sequence):
         check_model_folder(make(tmp_path / make.__name__))
 
 
@@ -185,6 +194,9 @@ def test_kinds(tmp_path):
     assert model_kind(tiny_cross_encoder(tmp_path / "a")) == "cross-encoder"
     assert model_kind(tiny_bi_encoder(tmp_path / "b")) == "bi-encoder"
     assert model_kind(tiny_static(tmp_path / "c")) == "static"
+    assert model_kind(tiny_sparse(tmp_path / "e")) == "sparse"
+    assert model_kind(tiny_late_interaction(tmp_path / "f")) == "late-interaction"
+    assert model_kind(tiny_sequence(tmp_path / "g")) == "sequence"
     plain = tiny_transformer(tmp_path / "d")
     assert model_kind(plain) == "bi-encoder"
     edit_json(plain / "config.json", architectures=["BertForSequenceClassification"])
@@ -192,10 +204,10 @@ def test_kinds(tmp_path):
 
 
 def test_other_kinds_are_refused(tmp_path):
-    sparse = tiny_bi_encoder(tmp_path / "sparse")
-    edit_json(sparse / "config_sentence_transformers.json", model_type="SparseEncoder")
-    with pytest.raises(ModelError, match="it holds SparseEncoder"):
-        model_kind(sparse)
+    other = tiny_bi_encoder(tmp_path / "other")
+    edit_json(other / "config_sentence_transformers.json", model_type="GraphEncoder")
+    with pytest.raises(ModelError, match="it holds GraphEncoder"):
+        model_kind(other)
     writer = tiny_transformer(tmp_path / "writer")
     edit_json(writer / "config.json", architectures=["GPT2LMHeadModelForCausalLM"])
     with pytest.raises(ModelError, match="ForCausalLM"):

@@ -43,6 +43,21 @@ def tiny_transformer(folder: Path) -> Path:
     return _copy(_transformer(), folder)
 
 
+def tiny_sparse(folder: Path, similarity: str = "dot") -> Path:
+    """Write a SparseEncoder folder: a masked language model and SPLADE's pooling."""
+    return _copy(_sparse(similarity), folder)
+
+
+def tiny_late_interaction(folder: Path, attend: bool | None = None, similarity: str = "maxsim") -> Path:
+    """Write a MultiVectorEncoder folder; its queries are expanded to 8 tokens where `attend` is stated."""
+    return _copy(_late_interaction(attend, similarity), folder)
+
+
+def tiny_sequence(folder: Path, kind: str = "T5") -> Path:
+    """Write a T5ForConditionalGeneration (or MT5...) folder that knows the words true and false."""
+    return _copy(_sequence(kind), folder)
+
+
 def _copy(made: Path, folder: Path) -> Path:
     shutil.copytree(made, folder, dirs_exist_ok=True)
     return folder
@@ -140,5 +155,76 @@ def _static() -> Path:
         bag = StaticEmbedding(tokenizer, embedding_weights=torch.randn(len(VOCABULARY), 24))
         model = SentenceTransformer(modules=[bag, Normalize()], device="cpu", similarity_fn_name="cosine")
         model.save_pretrained(str(folder), create_model_card=False)
+
+    return _quietly(make)
+
+
+@cache
+def _sparse(similarity: str) -> Path:
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from transformers import BertForMaskedLM
+
+    def make(folder: Path) -> None:
+        plain = folder.with_name("plain")
+        BertForMaskedLM(_config()).save_pretrained(plain)
+        _tokenizer().save_pretrained(plain)
+        modules = [Transformer(str(plain), transformer_task="fill-mask"), SpladePooling()]
+        model = SparseEncoder(modules=modules, device="cpu", similarity_fn_name=similarity)
+        model.save_pretrained(str(folder), create_model_card=False)
+
+    return _quietly(make)
+
+
+@cache
+def _late_interaction(attend: bool | None, similarity: str) -> Path:
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    def make(folder: Path) -> None:
+        expansion = None if attend is None else {"strategy": "fixed", "attend": attend, "length": 8}
+        names = {"module_input_name": "token_embeddings"}
+        modules = [
+            Transformer(str(_transformer()), query_expansion=expansion, document_length=32),
+            Dense(32, 16, bias=False, activation_function=torch.nn.Identity(), **names),
+            MultiVectorMask(skiplist_words=["gas"]),
+            Normalize(**names),
+        ]
+        prompts = {"query": "a ", "document": "b "}
+        model = MultiVectorEncoder(modules=modules, device="cpu", prompts=prompts, similarity_fn_name=similarity)
+        model.save_pretrained(str(folder), create_model_card=False)
+
+    return _quietly(make)
+
+
+@cache
+def _sequence(kind: str) -> Path:
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["Query:", "Document:", "Relevant:", "true", "false", *VOCABULARY[5:]]
+    vocabulary = {token: i for i, token in enumerate(["<pad>", "</s>", "<unk>", *words])}
+
+    def make(folder: Path) -> None:
+        inner = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
+        inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=LENGTH
+        )
+        config = getattr(transformers, f"{kind}Config")(
+            vocab_size=len(vocabulary),
+            d_model=32,
+            d_kv=8,
+            d_ff=64,
+            num_layers=2,
+            num_heads=4,
+            decoder_start_token_id=0,
+            initializer_factor=2.0,
+        )
+        getattr(transformers, f"{kind}ForConditionalGeneration")(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
     return _quietly(make)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from rankstill.errors import ModelError, some
 from rankstill.files import file_fingerprint
 
-Kind = Literal["cross-encoder", "bi-encoder", "static"]
+Kind = Literal["cross-encoder", "bi-encoder", "static", "sparse", "late-interaction", "sequence"]
 
 EMBEDDED = "minilm"
 """The reference of the embedded default, all-MiniLM-L6-v2, whose weights come inside a Python package."""
@@ -28,11 +28,22 @@ _EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 
 _PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack"}
 _IDENTIFYING = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+_COLBERT = "artifact.metadata"
+"""Where a ColBERT of Stanford's code keeps its settings, as JSON."""
 # What describes a model without changing a score.
 _DESCRIBING = {"rankstill.json", "manifest.json", "cost.json", "stage.json", "data_config.json", "README.txt"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_FETCHED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-_OWN_MODULE = re.compile(r"sentence_transformers(\.[A-Za-z_]\w*)+")
+_FETCHED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", _COLBERT]
+# sentence-transformers reads PyLate's name as its own Dense module, and imports nothing of PyLate.
+_OWN_MODULE = re.compile(r"sentence_transformers(\.[A-Za-z_]\w*)+|pylate\.models\.Dense\.Dense")
+_MADE_AS: dict[str, Kind] = {
+    "CrossEncoder": "cross-encoder",
+    "SparseEncoder": "sparse",
+    "MultiVectorEncoder": "late-interaction",
+    # As PyLate saved them.
+    "ColBERT": "late-interaction",
+}
+_SEQUENCE_MODELS = ("T5ForConditionalGeneration", "MT5ForConditionalGeneration", "UMT5ForConditionalGeneration")
 
 
 def embedded_is_installed() -> bool:
@@ -91,8 +102,14 @@ def model_kind(path: Path) -> Kind:
     modules = _json(path / "modules.json") or []
     made_as = (_json(path / "config_sentence_transformers.json") or {}).get("model_type")
     architecture = str(((_json(path / "config.json") or {}).get("architectures") or ["nothing known"])[0])
-    if made_as == "CrossEncoder" or (not modules and architecture.endswith("ForSequenceClassification")):
+    if made_as in _MADE_AS:
+        if _MADE_AS[made_as] == "late-interaction" and not modules and architecture != "HF_ColBERT":
+            raise ModelError(f"{path} has no modules.json: its projection would be random", hint="fetch it again")
+        return _MADE_AS[made_as]
+    if not modules and architecture.endswith("ForSequenceClassification"):
         return "cross-encoder"
+    if not modules and architecture in ("HF_ColBERT", *_SEQUENCE_MODELS):
+        return "late-interaction" if architecture == "HF_ColBERT" else "sequence"
     if made_as in (None, "SentenceTransformer"):
         if modules:
             return "static" if str(modules[0]["type"]).endswith(".StaticEmbedding") else "bi-encoder"
@@ -100,7 +117,7 @@ def model_kind(path: Path) -> Kind:
             return "bi-encoder"
     raise ModelError(
         f"{path} is not a ranker that can be used here: it holds {made_as or architecture}",
-        hint="give a CrossEncoder or SentenceTransformer folder, or a transformer with a classification head",
+        hint="give a folder of sentence-transformers, or a transformer with a classification head, or a monoT5",
     )
 
 
@@ -110,7 +127,11 @@ def model_fingerprint(path: Path) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    files = [p for p in path.rglob("*") if p.suffix in _IDENTIFYING and p.name not in _DESCRIBING and p.is_file()]
+    files = [
+        p
+        for p in path.rglob("*")
+        if (p.suffix in _IDENTIFYING or p.name == _COLBERT) and p.name not in _DESCRIBING and p.is_file()
+    ]
     names = sorted((p.relative_to(path).as_posix(), p) for p in files)
     lines = "".join(f"{file_fingerprint(p)}  {name}\n" for name, p in names)
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -125,22 +146,28 @@ def load_container(path: Path, *, max_length: int | None = None, device: str = "
         device: As torch names it.
 
     Returns:
-        A CrossEncoder or a SentenceTransformer, in evaluation mode.
+        A CrossEncoder, SentenceTransformer, SparseEncoder or MultiVectorEncoder, in evaluation mode.
 
     Raises:
         ModelError: The folder is refused or does not load.
     """
     # Seconds of imports, which finished stages and messages do without.
+    import sentence_transformers as st
     import torch
     from safetensors import SafetensorError
-    from sentence_transformers import CrossEncoder, SentenceTransformer
 
     check_model_folder(path)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "device": device}
-    static = model_kind(path) == "static"
+    kind = model_kind(path)
+    static = kind == "static"
     if not static:
         options["model_kwargs"] = {"use_safetensors": True, "dtype": torch.float32}
-    container = CrossEncoder if model_kind(path) == "cross-encoder" else SentenceTransformer
+    containers = {
+        "cross-encoder": st.CrossEncoder,
+        "sparse": st.SparseEncoder,
+        "late-interaction": st.MultiVectorEncoder,
+    }
+    container = containers.get(kind, st.SentenceTransformer)
     try:
         with quiet():
             model = container(str(path), **options)
@@ -157,6 +184,11 @@ def _limit(model: Any, max_length: int) -> None:
     if not 3 <= max_length <= positions:
         raise ModelError(f"the model takes 3 to {positions} tokens, not {max_length}", hint="choose another max_length")
     model.max_seq_length = max_length
+    # A late-interaction model may have a length for each side, which would count instead. Queries keep their own: their
+    # expansion to a fixed length is part of the model.
+    body = model[0]
+    if getattr(body, "document_length", None) is not None:
+        body.document_length = min(body.document_length, max_length)
 
 
 @cache

@@ -60,7 +60,9 @@ def can_split(features: Features) -> bool:
     return all(value.shape == ids.shape for value in features.values() if isinstance(value, Tensor))
 
 
-def split(features: Features, limit: int, pad: int, device: str) -> Iterator[tuple[Positions, Features]]:
+def split(
+    features: Features, limit: int, pad: int, device: str, budget: int = 0
+) -> Iterator[tuple[Positions, Features]]:
     """Split tokenised texts into batches.
 
     Args:
@@ -68,6 +70,7 @@ def split(features: Features, limit: int, pad: int, device: str) -> Iterator[tup
         limit: Tokens that the model takes at most.
         pad: The token that pads.
         device: Where the batches go.
+        budget: Tokens in a batch; 0 for what suits the device. Models with large outputs need less.
 
     Yields:
         (rows of the n texts, the features of these rows, perhaps repeated: only the first `len(rows)` results count).
@@ -77,7 +80,7 @@ def split(features: Features, limit: int, pad: int, device: str) -> Iterator[tup
     features = _widened(features, -mask.shape[1] % MULTIPLE, pad, left)
     whole = features["attention_mask"].shape[1]
     least = _LEAST * torch.get_num_threads() if device == "cpu" else 0
-    for rows, width in batches(lengths, limit, _BUDGET[device]):
+    for rows, width in batches(lengths, limit, budget or _BUDGET[device]):
         span = slice(whole - width, whole) if left else slice(0, width)
         filled = torch.from_numpy(np.resize(rows, max(len(rows), -(-least // width))))
         yield (

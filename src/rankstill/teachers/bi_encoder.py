@@ -61,6 +61,10 @@ class BiEncoderTeacher:
         self.encoder = encoder
         self.name, self.kind, self.fingerprint = encoder.name, encoder.kind, encoder.fingerprint
 
+    def keep_in(self, store: Path) -> None:
+        """Keep every vector in this store, and take from there what is known."""
+        self.encoder.keep_in(store)
+
     def score_texts(self, queries: Sequence[str], docs: Sequence[str]) -> Scores32:
         """Score n pairs of texts: (n,) float32."""
         vectors = [_encode_distinct(self.encoder, texts, s) for texts, s in ((queries, "query"), (docs, "document"))]  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def _heads(model: nn.Module | None, path: Path) -> list[nn.Module]:
         return []
     body = str(getattr(model, "base_model_prefix", ""))
     heads = {name: module for name, module in model.named_children() if name != body}
-    stored = {name for file in path.rglob("*.safetensors") for name in _tensor_names(file)}
+    stored = stored_weights(path)
     wanted = {f"{name}.{weight}" for name, module in heads.items() for weight, _ in module.named_parameters()}
     if absent := sorted(wanted - stored):
         raise ModelError(
@@ -123,6 +123,12 @@ def _heads(model: nn.Module | None, path: Path) -> list[nn.Module]:
     return [*heads.values(), *([pooler] if isinstance(pooler, nn.Module) else [])]
 
 
-def _tensor_names(file: Path) -> list[str]:
-    with safe_open(file, framework="np") as tensors:
-        return list(tensors.keys())
+def stored_weights(path: Path) -> set[str]:
+    """List the names of all weights in a model folder, as transformers names them."""
+    names: set[str] = set()
+    for file in path.rglob("*.safetensors"):
+        with safe_open(file, framework="np") as tensors:
+            names.update(tensors.keys())
+    # What norms called their weights in old checkpoints.
+    renamed = (("gamma", "weight"), ("beta", "bias"))
+    return names | {n.removesuffix(old) + new for old, new in renamed for n in names if n.endswith(f".{old}")}

@@ -1,4 +1,8 @@
-"""Teachers that only look scores up: a TREC run, or a file of labels."""
+"""Teachers that only look scores up: a TREC run, or a file of labels.
+
+A run is read in one pass; its ranks may become scores (see `transforms`). Of a pair that comes twice, the first line
+counts.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from rankstill.errors import DataError, MissingScores
 from rankstill.files import file_fingerprint, fingerprint
 from rankstill.progress import Bar
 from rankstill.records import Rows, Scores32
+from rankstill.teachers.transforms import check_transform, transformed
 
 _FORMS = {
     "run": "6 columns (query, Q0, document, rank, score, tag)",
@@ -35,7 +40,7 @@ class TableTeacher:
     Attributes:
         name: The file's name.
         kind: "run" or "labels".
-        fingerprint: Of the file.
+        fingerprint: Of the file, and of the transform where there is one.
         query, doc: (n,) ids.
         value: (n,) float32.
     """
@@ -100,38 +105,48 @@ def _codes(texts: Texts, rows: Rows) -> _Codes:
     return _Codes(codes.astype(np.int64), pa.array(texts.ids(unique.astype(np.uint32)), pa.string()))
 
 
-def open_table(path: Path, kind: Literal["run", "labels"]) -> TableTeacher:
+def open_table(
+    path: Path, kind: Literal["run", "labels"], transform: str = "score", by: str | None = None
+) -> TableTeacher:
     """Read a TREC run or a file of labels, plain or gzipped.
 
     Args:
         path: A run has six columns; labels have three (under a line of names or not), or four as TREC judgements.
         kind: Which of the two.
+        transform: What to make of a document's position in its query's list: a name in `TRANSFORMS`; "score" takes the
+            file's scores as they are.
+        by: Which column tells the position, "rank" or "score"; see `transforms`.
 
     Raises:
-        DataError: The file is missing or empty, a line has another form, a score is not a finite number, or a pair
-            comes twice with different scores.
+        DataError: The file is missing or empty, a line has another form, a score is not a finite number, a pair comes
+            twice with different scores, or a run's scores contradict its ranks and `by` does not say what to believe.
+        SpecError: There is no such transform or column.
     """
-    queries, docs, values = [], [], []
-    first: dict[tuple[str, str], float] = {}
-    for number, query, doc, value in _rows(path, kind):
-        before = first.setdefault((query, doc), value)
+    chosen, column = check_transform(transform, by)
+    pairs: dict[tuple[str, str], tuple[float, float]] = {}
+    for number, query, doc, rank, value in _rows(path, kind):
+        before = pairs.setdefault((query, doc), (rank, value))[1]
         if before != value:
             raise DataError(
                 f"{path}, line {number}: query {query}, document {doc} has the score {value:g}, and {before:g} before",
                 hint="keep one score for each pair",
             )
-        queries.append(query)
-        docs.append(doc)
-        values.append(value)
-    if not values:
+    if not pairs:
         raise DataError(f"{path} holds no scores", hint=f"give a file with {_FORMS[kind]}")
-    identity = fingerprint({"kind": kind, "file": file_fingerprint(path)})
-    ids = pa.array(queries, pa.string()), pa.array(docs, pa.string())
-    return TableTeacher(path.name, kind, identity, *ids, np.array(values, np.float32))
+    ids = (pa.array(list(side), pa.string()) for side in zip(*pairs, strict=True))
+    query_ids, doc_ids = ids
+    ranks, values = (np.array(column) for column in zip(*pairs.values(), strict=True))
+    codes = query_ids.dictionary_encode().indices.to_numpy().astype(np.int64)
+    known = ranks if kind == "run" and np.isfinite(ranks).all() else None
+    scores = transformed(values.astype(np.float32), known, codes, chosen, column, str(path))
+    about: dict[str, object] = {"kind": kind, "file": file_fingerprint(path)}
+    if chosen != "score":
+        about |= {"transform": chosen, "by": column}
+    return TableTeacher(path.name, kind, fingerprint(about), query_ids, doc_ids, scores)
 
 
-def _rows(path: Path, kind: Literal["run", "labels"]) -> Iterator[tuple[int, str, str, float]]:
-    """Yield (line number, query id, document id, score)."""
+def _rows(path: Path, kind: Literal["run", "labels"]) -> Iterator[tuple[int, str, str, float, float]]:
+    """Yield (line number, query id, document id, rank or NaN, score)."""
     widths, width = ({6} if kind == "run" else {3, 4}), 0
     for number, line in lines(path):
         columns = line.split("\t") if kind == "labels" and "\t" in line else line.split()
@@ -148,7 +163,14 @@ def _rows(path: Path, kind: Literal["run", "labels"]) -> Iterator[tuple[int, str
                 continue
             raise DataError(f"{path}, line {number}: the score is not a finite number: {line[:80]!r}")
         width = len(columns)
-        yield number, columns[0].strip(), columns[1 if width == 3 else 2].strip(), score
+        rank = _number(columns[3]) if kind == "run" else None
+        yield (
+            number,
+            columns[0].strip(),
+            columns[1 if width == 3 else 2].strip(),
+            math.nan if rank is None else rank,
+            score,
+        )
 
 
 def _number(text: str) -> float | None:

@@ -8,15 +8,25 @@ from typing import Literal, Protocol
 
 from rankstill.collection.lines import plain_suffix
 from rankstill.collection.store import Collection
-from rankstill.errors import ModelError
+from rankstill.errors import ModelError, SpecError
 from rankstill.models import model_kind, resolve_model
 from rankstill.progress import Bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
 from rankstill.teachers.cross_encoder import CrossEncoderTeacher
 from rankstill.teachers.encode import Encoder
+from rankstill.teachers.ensemble import PREFIX as ENSEMBLE
+from rankstill.teachers.ensemble import EnsembleSpec, EnsembleTeacher
+from rankstill.teachers.judgements import judgements_reference
+from rankstill.teachers.late_interaction import LateInteractionCoder
+from rankstill.teachers.llm.reference import PREFIX as LLM
+from rankstill.teachers.llm.teacher import open_llm
 from rankstill.teachers.precision import Precision
+from rankstill.teachers.reference import Options, split_options
+from rankstill.teachers.sequence import SequenceTeacher, Words
+from rankstill.teachers.sparse import SparseCoder
 from rankstill.teachers.table import open_table
+from rankstill.teachers.textwise import TextwiseTeacher
 
 
 class Teacher(Protocol):
@@ -24,7 +34,8 @@ class Teacher(Protocol):
 
     Attributes:
         name: For people.
-        kind: "cross-encoder", "bi-encoder", "static", "run" or "labels".
+        kind: "cross-encoder", "bi-encoder", "static", "sparse", "late-interaction", "sequence", "ensemble", "llm",
+            "run", "labels" or "judgements".
         fingerprint: 64 hexadecimal digits; equal where every score is equal (weights, tokenizer, settings, precision).
         by_text: Whether a score is a function of the two texts alone, and so worth keeping in the score store.
         chunk: Pairs to hand over at once; what is lost at most when a run is killed.
@@ -64,26 +75,51 @@ class Teacher(Protocol):
 
 
 def open_teacher(reference: str, *, precision: Precision = "auto", max_length: int | None = None) -> Teacher:
-    """Open a teacher.
+    """Open a teacher. docs/teachers.md shows every form.
 
     Args:
-        reference: "minilm" (the embedded default), a model folder or hub id (CrossEncoder, SentenceTransformer, or a
-            transformer with a classification head), `run:FILE` or a file ending in .trec or .run (a TREC run), or
-            `labels:FILE` or a file ending in .tsv (query id, document id, score). Files may be gzipped.
+        reference: A model: "minilm" (the embedded default), a folder or a hub id. Or a table: `run:FILE` or a file
+            ending in .trec or .run (a TREC run), `labels:FILE` or a file ending in .tsv (query id, document id,
+            score); files may be gzipped. Or `judgements:SPLIT`, `ensemble:[TEACHER]+[TEACHER]`, or `llm:URL#model=NAME`
+            (see docs/llm-teachers.md). Options follow as `#key=value,key=value`.
         precision: Of a model's body: bfloat16, float32, or whichever is fast here. Part of the fingerprint.
         max_length: Tokens of a text (bi-encoder) or pair (cross-encoder) at most; the model's own limit where None.
 
     Raises:
         ModelError: The model does not exist, is refused, or is no ranker.
         DataError: The run or label file is missing or broken.
+        SpecError: The reference is not one, or an option is unknown.
     """
-    kind, path = table_reference(reference)
+    if reference.startswith(ENSEMBLE):
+        spec = EnsembleSpec.parse(reference.removeprefix(ENSEMBLE))
+        members = [open_teacher(r, precision=precision, max_length=max_length) for r in spec.teachers]
+        return EnsembleTeacher(members, spec.weights, spec.normalise)
+    if reference.startswith(LLM):
+        return open_llm(reference, lambda first: open_teacher(first, precision=precision, max_length=max_length))
+    if (judgements := judgements_reference(reference)) is not None:
+        return judgements
+    kind, path, options = table_reference(reference)
     if kind is not None:
-        return open_table(path, kind)
-    folder = resolve_model(reference)
-    if model_kind(folder) == "cross-encoder":
-        return CrossEncoderTeacher(folder, reference, precision, max_length)
-    return BiEncoderTeacher(Encoder(reference, precision, max_length))
+        return open_table(path, kind, **options)
+    return _open_model(reference, precision, max_length)
+
+
+def _open_model(reference: str, precision: Precision, max_length: int | None) -> Teacher:
+    location, options = split_options(reference, ("true", "false"))
+    folder = resolve_model(location)
+    kind = model_kind(folder)
+    if options and kind != "sequence":
+        raise SpecError(f"{location} is a {kind} model: it writes no words", hint="leave out #true=..., false=...")
+    how = folder, location, precision, max_length
+    if kind == "cross-encoder":
+        return CrossEncoderTeacher(*how)
+    if kind == "sequence":
+        return SequenceTeacher(*how, Words(**options))
+    if kind == "sparse":
+        return TextwiseTeacher(SparseCoder(*how))
+    if kind == "late-interaction":
+        return TextwiseTeacher(LateInteractionCoder(*how))
+    return BiEncoderTeacher(Encoder(location, precision, max_length))
 
 
 def open_scorer(
@@ -95,20 +131,31 @@ def open_scorer(
         ModelError: It is not a model: a run or label file knows ids, not texts.
     """
     teacher = open_teacher(reference, precision=precision, max_length=max_length)
-    if isinstance(teacher, BiEncoderTeacher | CrossEncoderTeacher):
-        return teacher.score_texts
+    by_texts: Callable[[Sequence[str], Sequence[str]], Scores32] | None = getattr(teacher, "score_texts", None)
+    if by_texts is not None:
+        return by_texts
     raise ModelError(f"{reference} scores ids, not texts", hint="give a model folder, a hub id, or minilm")
 
 
-def table_reference(reference: str) -> tuple[Literal["run", "labels"] | None, Path]:
-    """Tell whether a reference means a run or a label file, and which file."""
+_TABLES: dict[str, Literal["run", "labels"]] = {
+    "run": "run",
+    "labels": "labels",
+    ".trec": "run",
+    ".run": "run",
+    ".tsv": "labels",
+}
+
+
+def table_reference(reference: str) -> tuple[Literal["run", "labels"] | None, Path, Options]:
+    """Tell whether a reference means a run or a label file, which file, and with which options."""
     prefix, _, rest = reference.partition(":")
-    if prefix == "run" and rest:
-        return "run", Path(rest).expanduser()
-    if prefix == "labels" and rest:
-        return "labels", Path(rest).expanduser()
-    path = Path(reference).expanduser()
-    suffix = "" if path.is_dir() else plain_suffix(path)
-    if suffix in (".trec", ".run"):
-        return "run", path
-    return ("labels", path) if suffix == ".tsv" else (None, path)
+    kind = _TABLES.get(prefix) if rest else None
+    location = rest if kind else reference
+    whole = Path(location).expanduser()
+    path = whole if whole.exists() else Path(location.rpartition("#")[0] or location).expanduser()
+    if kind is None and not path.is_dir():
+        kind = _TABLES.get(plain_suffix(path))
+    if kind is None:
+        return None, path, {}
+    location, options = split_options(location, ("transform", "by"))
+    return kind, Path(location).expanduser(), options

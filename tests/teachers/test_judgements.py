@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rankstill.errors import SpecError
+from rankstill.teachers import open_teacher
+from tests.tiny_collections import make_collection
+
+
+@pytest.fixture
+def collection(tmp_path):
+    judged = [("train", "q1", "d1", 1), ("train", "q1", "d2", 0), ("test", "q2", "d2", 1)]
+    return make_collection(tmp_path / "c", {"d1": "a", "d2": "b"}, {"q1": "x", "q2": "y"}, judged)
+
+
+def test_a_judged_positive_is_1_and_any_other_0(collection):
+    query, doc = np.array([0, 0, 1, 1], np.uint32), np.array([0, 1, 0, 1], np.uint32)
+    teacher = open_teacher("judgements")
+    assert (teacher.name, teacher.kind, teacher.by_text) == ("judgements:train", "judgements", False)
+    assert teacher.score(collection, query, doc).tolist() == [1, 0, 0, 0]
+    test = open_teacher("judgements:test")
+    assert test.score(collection, query, doc).tolist() == [0, 0, 0, 1]
+    assert test.fingerprint != teacher.fingerprint
+
+
+def test_a_split_must_exist(collection):
+    with pytest.raises(SpecError, match="unknown split 'dev'"):
+        open_teacher("judgements:dev").score(collection, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
+    with pytest.raises(SpecError, match="names no split"):
+        open_teacher("judgements:")
