@@ -98,8 +98,14 @@ class Student(Protocol):
         ...
 
 
-def build_student(spec: StudentSpec, seed: int) -> Student:
-    """Make an untrained student; new weights (a cross-encoder's head) are drawn by the seed."""
+def build_student(spec: StudentSpec, seed: int, precision: torch.dtype = torch.float32) -> Student:
+    """Make an untrained student.
+
+    Args:
+        spec: What it is made of.
+        seed: Draws new weights (a cross-encoder's head).
+        precision: Of the model that a static student's token vectors are computed by.
+    """
     from rankstill.students.bi_encoder import BiEncoderStudent
     from rankstill.students.cross_encoder import CrossEncoderStudent
     from rankstill.students.static import StaticStudent
@@ -107,5 +113,5 @@ def build_student(spec: StudentSpec, seed: int) -> Student:
     torch.manual_seed(seed_for(seed, "student") % 2**63)
     start = str(resolve_model(spec.start))
     if spec.architecture == "static":
-        return StaticStudent(spec, start)
+        return StaticStudent(spec, start, precision)
     return CrossEncoderStudent(spec, start) if spec.architecture == "cross-encoder" else BiEncoderStudent(spec, start)

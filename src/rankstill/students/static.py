@@ -16,7 +16,7 @@ from transformers import AutoModel
 from rankstill.models import quiet
 from rankstill.students.architectures import Batch, StudentSpec, Tokens
 from rankstill.students.bi_encoder import cosines
-from rankstill.students.transformer import LOCAL, Frame, fast_tokenizer, loading
+from rankstill.students.transformer import LOCAL, Frame, body_in, fast_tokenizer, loading
 from rankstill.students.vocabulary import UsedTokens
 
 
@@ -30,10 +30,10 @@ class StaticStudent:
 
     temperature = 0.05
 
-    def __init__(self, spec: StudentSpec, start: str) -> None:
+    def __init__(self, spec: StudentSpec, start: str, precision: torch.dtype = torch.float32) -> None:
         self.spec = spec
         _, self.tokenizer = fast_tokenizer(start)
-        self._all = _token_vectors(start, self.tokenizer.get_vocab_size())
+        self._all = _token_vectors(start, self.tokenizer.get_vocab_size(), precision)
         self._used = UsedTokens(np.arange(len(self._all)), len(self._all))
         self.module: nn.Module = nn.EmbeddingBag.from_pretrained(self._all.clone(), freeze=False, mode="mean")
 
@@ -72,7 +72,7 @@ class StaticStudent:
 
 @lru_cache(maxsize=2)
 @torch.inference_mode()
-def _token_vectors(start: str, vocabulary: int) -> Tensor:
+def _token_vectors(start: str, vocabulary: int, precision: torch.dtype) -> Tensor:
     """Encode every token of the vocabulary on its own: (vocabulary, D) float32."""
     options: dict[str, Any] = {**LOCAL, "use_safetensors": True, "dtype": torch.float32}
     with quiet(), loading(start):
@@ -82,7 +82,9 @@ def _token_vectors(start: str, vocabulary: int) -> Tensor:
     frame = Frame.of(wrapped, start)
     before, after = (torch.tensor(t, dtype=torch.long).expand(vocabulary, -1) for t in (frame.before, frame.after))
     sequences = torch.cat([before, ids[:, None], after], dim=1)
-    vectors = torch.cat([model(input_ids=part).last_hidden_state.mean(dim=1) for part in torch.split(sequences, 1024)])
+    with body_in(model, precision):
+        parts = [model(input_ids=part).last_hidden_state.mean(dim=1) for part in torch.split(sequences, 1024)]
+    vectors = torch.cat(parts)
     vectors = nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
     weight = torch.log1p(torch.arange(1, vocabulary + 1, dtype=torch.float32))
     return (vectors * weight[:, None] / weight.mean()).clone()

@@ -145,7 +145,7 @@ class _Run:
         torch.use_deterministic_algorithms(True)
         self.groups, self.spec, self.work, self.every = groups, spec, work, every
         self.precision = body_precision(spec.precision)
-        self.student = build_student(spec.student, spec.seed)
+        self.student = build_student(spec.student, spec.seed, self.precision)
         self.parameters = _size(self.student)
         self.data = _Data(collection, groups, self.student, work)
         self.student.focus(self.data.vocabulary())
