@@ -6,6 +6,7 @@ Each command prints the path of what it wrote to stdout, everything else to stde
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ app = typer.Typer(
         "data."
     ),
 )
-STAGES, WHOLE = "Stages, in flow order", "The whole flow"
+STAGES, WHOLE, BESIDE = "Stages, in flow order", "The whole flow", "Beside the flow"
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder to write. A finished one is kept, a killed one continued.")
@@ -52,6 +53,39 @@ MaxLength = Annotated[int, typer.Option(help="Tokens at most of a pair (cross-en
 OnShort = Annotated[str, typer.Option(help="Queries with too few candidates: refuse, or drop them.")]
 Checkpoint = Annotated[float, typer.Option("--checkpoint-every", help="Seconds between checkpoints of the training.")]
 Store = Annotated[Path | None, typer.Option(help="Folder of teacher scores kept by text, shared between runs.")]
+Correct = Annotated[
+    bool, typer.Option("--correct", help="Correct lce or kl for how likely each document was to be drawn.")
+]
+InBatch = Annotated[
+    bool, typer.Option("--in-batch", help="With lce: every document of a batch is a negative for its other queries.")
+]
+FILTERS = "Filters against false negatives"
+Margin = Annotated[
+    float | None,
+    typer.Option(help="Drop candidates not below the lowest positive less this.", rich_help_panel=FILTERS),
+]
+Ratio = Annotated[
+    float | None,
+    typer.Option(help="Drop candidates not below this share of the lowest positive's score.", rich_help_panel=FILTERS),
+]
+MaxScore = Annotated[
+    float | None, typer.Option(help="Drop candidates that the teacher scores higher.", rich_help_panel=FILTERS)
+]
+SkipRanks = Annotated[
+    int, typer.Option(help="Drop the first so many of each query's candidates.", rich_help_panel=FILTERS)
+]
+Judge = Annotated[
+    str, typer.Option(help="Teacher who judges suspicious candidates that are left.", rich_help_panel=FILTERS)
+]
+JudgeThreshold = Annotated[
+    float, typer.Option(help="The judge's score from which a document is relevant.", rich_help_panel=FILTERS)
+]
+JudgeAction = Annotated[
+    str, typer.Option(help="What a relevant one is: drop it, relabel it, or drop-query.", rich_help_panel=FILTERS)
+]
+Suspicious = Annotated[
+    float, typer.Option(help="Judge candidates not below the lowest positive less this.", rich_help_panel=FILTERS)
+]
 
 
 def _done(path: Path) -> None:
@@ -141,6 +175,7 @@ def score(
     teacher: Teacher = "minilm",
     store: Store = None,
     precision: Precision = "auto",
+    recheck: Annotated[int, typer.Option(help="Score so many pairs a second time, and say how they differ.")] = 0,
 ) -> None:
     """Score candidates and positives by the teacher, each pair once."""
     from rankstill.collection.splits import positives_of
@@ -155,7 +190,7 @@ def score(
     drawn = Pairs.read(candidates / "candidates.parquet")
     positives = positives_of(Collection(collection), read_manifest(candidates)["spec"]["split"], drawn.query)
     opened = open_teacher(teacher, precision=_option("precision", precision, PRECISIONS))
-    _done(run(collection, [drawn, positives], opened, out, store=store))
+    _done(run(collection, [drawn, positives], opened, out, store=store, recheck=recheck))
 
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -170,14 +205,31 @@ def group(
     size: Size = 16,
     seed: Seed = 1,
     on_short: OnShort = "refuse",
+    margin: Margin = None,
+    ratio: Ratio = None,
+    max_score: MaxScore = None,
+    skip_ranks: SkipRanks = 0,
+    judge: Judge = "",
+    judge_threshold: JudgeThreshold = 0.5,
+    judge_action: JudgeAction = "drop",
+    suspicious: Suspicious = 0.0,
+    store: Store = None,
 ) -> None:
     """Build training examples: a query, its positive, and others, with the teacher's scores."""
     from rankstill.files import read_manifest
     from rankstill.groups.build import GroupSpec, build_groups
+    from rankstill.groups.filters.rules import FilterSpec, judge_spec
 
+    asked = judge_spec(judge, judge_threshold, judge_action, suspicious)
+    filters = FilterSpec(skip_ranks, max_score, margin, ratio, asked)
     split = read_manifest(candidates)["spec"]["split"]
-    spec = GroupSpec(size, seed, split, _option("on-short", on_short, ("refuse", "drop")))
-    _done(build_groups(collection, candidates, scores, out, spec))
+    spec = GroupSpec(size, seed, split, _option("on-short", on_short, ("refuse", "drop")), filters)
+    opened = None
+    if judge:
+        from rankstill.teachers import open_teacher
+
+        opened = open_teacher(judge)
+    _done(build_groups(collection, candidates, scores, out, spec, judge=opened, store=store))
 
 
 @app.command(rich_help_panel=STAGES)
@@ -193,6 +245,8 @@ def train(
     student_temperature: Annotated[float, typer.Option(help="0 for the architecture's own.")] = 0.0,
     epochs: Epochs = 0,
     learning_rate: Rate = 0.0,
+    correct: Correct = False,
+    in_batch: InBatch = False,
     max_length: MaxLength = 256,
     seed: Seed = 1,
     precision: Precision = "auto",
@@ -216,6 +270,8 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
         precision=_option("precision", precision, PRECISIONS),
+        correct=correct,
+        in_batch=in_batch,
     )
     _done(run(collection, groups, out, spec, checkpoint_every=checkpoint_every))
 
@@ -332,17 +388,35 @@ def distill(
     student_temperature: Annotated[float, typer.Option(help="0 for the architecture's own.")] = 0.0,
     epochs: Epochs = 0,
     learning_rate: Rate = 0.0,
+    correct: Correct = False,
+    in_batch: InBatch = False,
     documents: Annotated[int, typer.Option(help="Stop training after about so many documents; 0: whole epochs.")] = 0,
     batch_groups: Annotated[int, typer.Option(help="Groups per training step; 0 for the default.")] = 0,
     max_length: MaxLength = 256,
     seed: Seed = 1,
     precision: Precision = "auto",
     on_short: OnShort = "refuse",
+    margin: Margin = None,
+    ratio: Ratio = None,
+    max_score: MaxScore = None,
+    skip_ranks: SkipRanks = 0,
+    judge: Judge = "",
+    judge_threshold: JudgeThreshold = 0.5,
+    judge_action: JudgeAction = "drop",
+    suspicious: Suspicious = 0.0,
+    spare: Annotated[
+        int,
+        typer.Option(
+            help="Candidates drawn beyond a group's, for the filters to take from; 0: as many again if there are any.",
+            rich_help_panel=FILTERS,
+        ),
+    ] = 0,
     headline: Annotated[str, typer.Option(help="Measure that leads the tables and chooses on dev.")] = "nDCG@10",
     checkpoint_every: Checkpoint = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and what it would cost.")] = False,
 ) -> None:
     """Distil a student from a teacher on your own data, evaluate it, and write a report."""
+    from rankstill.groups.filters.rules import FilterSpec, judge_spec
     from rankstill.students.architectures import ARCHITECTURES, StudentSpec
     from rankstill.studies.distill import DistillSpec
     from rankstill.studies.distill import distill as run
@@ -367,8 +441,15 @@ def distill(
         batch_groups=batch_groups,
         learning_rate=learning_rate,
         precision=_option("precision", precision, PRECISIONS),
+        correct=correct,
+        in_batch=in_batch,
         headline=headline,
         on_short=_option("on-short", on_short, ("refuse", "drop")),
+        filters=FilterSpec(
+            skip_ranks, max_score, margin, ratio, judge_spec(judge, judge_threshold, judge_action, suspicious)
+        ),
+        judge=judge,
+        spare=spare,
     )
     if dry_run:
         print_plan(spec)
@@ -376,6 +457,54 @@ def distill(
     done = run(spec, out, command=_command(), checkpoint_every=checkpoint_every)
     _print_tables(done.summary)
     _report_at(done.report)
+    _done(done.model)
+
+
+@app.command("train-teacher", rich_help_panel=WHOLE)
+def train_teacher(
+    collection: Annotated[str, typer.Argument(help="What to train on: a folder, file, ir_datasets id, or pydocs.")],
+    out: Out,
+    start: Annotated[str, typer.Option(help="Pretrained model: minilm, a folder, or a hub id.")] = "minilm",
+    strategy: Strategy = "bm25",
+    test: Annotated[
+        list[str] | None, typer.Option(help="Collection or candidate list to evaluate on; repeatable.")
+    ] = None,
+    split: Split = "train",
+    limit: Annotated[int, typer.Option("--queries", help="Train on at most so many queries; 0 for all.")] = 0,
+    size: Size = 16,
+    depth: Depth = 100,
+    epochs: Epochs = 0,
+    learning_rate: Rate = 0.0,
+    batch_groups: Annotated[int, typer.Option(help="Groups per training step; 0 for the default.")] = 0,
+    max_length: MaxLength = 256,
+    seed: Seed = 1,
+    precision: Precision = "auto",
+    on_short: OnShort = "refuse",
+    checkpoint_every: Checkpoint = 30.0,
+) -> None:
+    """Train a cross-encoder on judgements alone (LCE, BM25 negatives), to be used as a teacher."""
+    from rankstill.studies.train_teacher import TrainTeacherSpec, print_results
+    from rankstill.studies.train_teacher import train_teacher as run
+
+    spec = TrainTeacherSpec(
+        collection,
+        start,
+        strategy,
+        tuple(test or ()),
+        split,
+        limit,
+        size,
+        depth,
+        epochs,
+        learning_rate,
+        batch_groups,
+        max_length,
+        seed,
+        _option("precision", precision, PRECISIONS),
+        _option("on-short", on_short, ("refuse", "drop")),
+    )
+    done = run(spec, out, checkpoint_every=checkpoint_every)
+    print_results(done)
     _done(done.model)
 
 
@@ -405,6 +534,40 @@ def _command() -> str:
     return shlex.join(["rankstill", *sys.argv[1:]])
 
 
+@app.command(rich_help_panel=BESIDE)
+def audit(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Output folder of distill or demo, or folders of load, sample, group.")
+    ] = None,
+    collection: Annotated[str | None, typer.Option(help="What trains: a loaded folder, or a reference.")] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(help="What tests: a loaded folder, or a reference; repeatable.")
+    ] = None,
+    split: Split = "train",
+    document_similarity: Annotated[
+        float, typer.Option(help="Jaccard similarity of three-word runs from which documents are alike.")
+    ] = 0.8,
+    query_similarity: Annotated[
+        float, typer.Option(help="Jaccard similarity of words from which queries are alike.")
+    ] = 0.8,
+    model: Annotated[list[str] | None, typer.Option(help="Model whose length counts, too; repeatable.")] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens that models read; 0: as their folders say.")] = 0,
+    skip: Annotated[list[str] | None, typer.Option(help="Check to leave out; repeatable.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where anything was found.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; audit.json in the output folder, or here.")
+    ] = None,
+) -> None:
+    """Look for false negatives, contamination, duplicates, empty and cut-off texts."""
+    from rankstill.groups.audit.run import AuditSpec, audit_command, found_any
+
+    spec = AuditSpec(document_similarity, query_similarity, tuple(model or ()), max_length, skip=tuple(skip or ()))
+    summary, path = audit_command(folders or [], collection, test or [], split, spec, out)
+    _done(path)
+    if strict and found_any(summary):
+        raise typer.Exit(1)
+
+
 @app.command(rich_help_panel=WHOLE)
 def rerank(
     model: Annotated[str, typer.Argument(help="Model's folder, hub id, or minilm.", show_default=False)],
@@ -416,6 +579,73 @@ def rerank(
     for line in rerank_lines(sys.stdin, model, _option("precision", precision, PRECISIONS)):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+scores = typer.Typer(no_args_is_help=True, help="Look after a store of scores: list, check, tidy, export, throw away.")
+app.add_typer(scores, name="scores", rich_help_panel=BESIDE)
+Kept = Annotated[Path, typer.Argument(help="Folder of scores: --store, or OUT/store.", show_default=False)]
+OneTeacher = Annotated[str, typer.Option("--teacher", help="Only the teacher whose fingerprint begins so.")]
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+@scores.command("ls")
+def scores_ls(store: Kept) -> None:
+    """List the teachers of a store, with how many pairs they scored."""
+    from rankstill.teachers.store_commands import ls_lines
+
+    _lines(ls_lines(store))
+
+
+@scores.command("verify")
+def scores_verify(store: Kept, teacher: OneTeacher = "") -> None:
+    """Check every file of scores against its checksum; the exit code is 1 where one is damaged."""
+    from rankstill.teachers.store_commands import verify_lines
+
+    _lines(verify_lines(store, teacher))
+
+
+@scores.command("compact")
+def scores_compact(store: Kept, teacher: OneTeacher = "") -> None:
+    """Merge many files of scores into few, for faster lookups; other processes may go on."""
+    from rankstill.teachers.store_commands import compact_lines
+
+    _lines(compact_lines(store, teacher))
+
+
+@scores.command("export")
+def scores_export(
+    store: Kept,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .tsv.")],
+    collection: Annotated[
+        Path | None, typer.Option(help="Only pairs of this collection, by their ids; without it all, by hash keys.")
+    ] = None,
+    teacher: OneTeacher = "",
+) -> None:
+    """Write a teacher's scores as a table."""
+    from rankstill.teachers.store_commands import export_scores
+
+    export_scores(store, out, teacher, collection)
+    _done(out)
+
+
+@scores.command("gc")
+def scores_gc(
+    store: Kept,
+    teacher: Annotated[list[str] | None, typer.Option(help="Beginning of a fingerprint; repeatable.")] = None,
+    older_than: Annotated[float | None, typer.Option(help="Teachers without a new score for so many days.")] = None,
+    keep_only: Annotated[
+        list[Path] | None, typer.Option(help="Collection whose pairs stay, all others go; repeatable.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it only says what would go.")] = False,
+) -> None:
+    """Throw scores away: of teachers, or of pairs that no given collection has."""
+    from rankstill.teachers.store_commands import gc_lines
+
+    _lines(gc_lines(store, teacher or [], older_than, keep_only or [], really=yes))
 
 
 _INTERRUPTED = 130

@@ -11,15 +11,17 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from rankstill.errors import ModelError, some
 from rankstill.files import file_fingerprint
+from rankstill.onnx import find_graph, graph_bodies, weight_files
 
 Kind = Literal["cross-encoder", "bi-encoder", "static", "sparse", "late-interaction", "sequence"]
+Backend = Literal["torch", "onnx"]
 
 EMBEDDED = "minilm"
 """The reference of the embedded default, all-MiniLM-L6-v2, whose weights come inside a Python package."""
@@ -34,6 +36,7 @@ _COLBERT = "artifact.metadata"
 _DESCRIBING = {"rankstill.json", "manifest.json", "cost.json", "stage.json", "data_config.json", "README.txt"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FETCHED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", _COLBERT]
+_GRAPHS = ["onnx/model.onnx*", "model.onnx*"]
 # sentence-transformers reads PyLate's name as its own Dense module, and imports nothing of PyLate.
 _OWN_MODULE = re.compile(r"sentence_transformers(\.[A-Za-z_]\w*)+|pylate\.models\.Dense\.Dense")
 _MADE_AS: dict[str, Kind] = {
@@ -51,12 +54,13 @@ def embedded_is_installed() -> bool:
     return importlib.util.find_spec(_PACKAGE) is not None
 
 
-def resolve_model(reference: str) -> Path:
+def resolve_model(reference: str, backend: Backend = "torch") -> Path:
     """Find a model's folder and check it.
 
     Args:
         reference: "minilm" (the embedded default), a folder, or a hub id `owner/name`, which is fetched: safetensors,
-            tokenizer and configurations only.
+            tokenizer and configurations only (and its ONNX graph, for the backend onnx).
+        backend: What is to run it.
 
     Raises:
         ModelError: There is no such model, it cannot be fetched, or its folder is refused.
@@ -65,13 +69,15 @@ def resolve_model(reference: str) -> Path:
         return _embedded()
     path = Path(reference).expanduser()
     if not path.exists() and _HUB_ID.fullmatch(reference):
-        path = _fetch(reference)
-    check_model_folder(path)
+        path = _fetch(reference, backend)
+    check_model_folder(path, backend)
     return path
 
 
-def check_model_folder(path: Path) -> None:
+def check_model_folder(path: Path, backend: Backend = "torch") -> None:
     """Refuse a folder that is no model, or that could run code of its own when it is loaded.
+
+    With the backend onnx, the weights of its body are those of its graph; what stands beside them is not read.
 
     Raises:
         ModelError: There is no such folder, or it holds no configuration, weights only in a pickled form, a module from
@@ -89,8 +95,10 @@ def check_model_folder(path: Path) -> None:
         )
     _refuse_foreign_modules(path)
     _refuse_remote_code(path)
-    _refuse_pickles(path)
+    _refuse_pickles(path, backend)
     _refuse_outside_shards(path)
+    if backend == "onnx":
+        find_graph(path)
 
 
 def model_kind(path: Path) -> Kind:
@@ -121,8 +129,10 @@ def model_kind(path: Path) -> Kind:
     )
 
 
-def model_fingerprint(path: Path) -> str:
+def model_fingerprint(path: Path, backend: Backend = "torch") -> str:
     """Identify a model by its weights, tokenizer and configurations; its card and its place do not matter.
+
+    The backend onnx adds the graph and its weights.
 
     Returns:
         64 hexadecimal digits.
@@ -132,18 +142,24 @@ def model_fingerprint(path: Path) -> str:
         for p in path.rglob("*")
         if (p.suffix in _IDENTIFYING or p.name == _COLBERT) and p.name not in _DESCRIBING and p.is_file()
     ]
+    if backend == "onnx":
+        graph = find_graph(path)
+        files += [graph, *weight_files(graph)]
     names = sorted((p.relative_to(path).as_posix(), p) for p in files)
     lines = "".join(f"{file_fingerprint(p)}  {name}\n" for name, p in names)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def load_container(path: Path, *, max_length: int | None = None, device: str = "cpu") -> Any:
+def load_container(
+    path: Path, *, max_length: int | None = None, device: str = "cpu", backend: Backend = "torch"
+) -> Any:
     """Load a checked folder into the sentence-transformers class that it is for, in float32.
 
     Args:
         path: The folder.
         max_length: Tokens of a text or pair at most, special ones included; the model's own limit where None.
         device: As torch names it.
+        backend: What runs the model's body: torch, or ONNX Runtime (on the processor).
 
     Returns:
         A CrossEncoder, SentenceTransformer, SparseEncoder or MultiVectorEncoder, in evaluation mode.
@@ -156,7 +172,7 @@ def load_container(path: Path, *, max_length: int | None = None, device: str = "
     import torch
     from safetensors import SafetensorError
 
-    check_model_folder(path)
+    check_model_folder(path, backend)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "device": device}
     kind = model_kind(path)
     static = kind == "static"
@@ -169,8 +185,8 @@ def load_container(path: Path, *, max_length: int | None = None, device: str = "
     }
     container = containers.get(kind, st.SentenceTransformer)
     try:
-        with quiet():
-            model = container(str(path), **options)
+        with quiet(), graph_bodies(path) if backend == "onnx" else nullcontext():
+            model = container(str(path), backend=backend, **options)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as e:
         raise ModelError(f"the model in {path} does not load: {e}", hint="save it again, or fetch it again") from e
     if max_length is not None and not static:
@@ -208,12 +224,12 @@ def _embedded() -> Path:
     return path
 
 
-def _fetch(model_id: str) -> Path:
+def _fetch(model_id: str, backend: Backend) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(model_id, allow_patterns=_FETCHED))
+        return Path(snapshot_download(model_id, allow_patterns=_FETCHED + (_GRAPHS if backend == "onnx" else [])))
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
@@ -264,9 +280,9 @@ def _refuse_remote_code(path: Path) -> None:
             )
 
 
-def _refuse_pickles(path: Path) -> None:
+def _refuse_pickles(path: Path, backend: Backend) -> None:
     """Refuse folders in which weights stand in a form that runs code when read, and not also as safetensors."""
-    folders = [path, *(p for p in path.rglob("*") if p.is_dir())]
+    folders = [*([path] if backend == "torch" else []), *(p for p in path.rglob("*") if p.is_dir())]
     for folder in folders:
         if any(folder.glob("*.safetensors")):
             continue
@@ -276,8 +292,10 @@ def _refuse_pickles(path: Path) -> None:
                 f"{folder} has weights in a pickled form only ({some(pickled)}), which can run code when read",
                 hint="convert to safetensors: load it where you trust it, then save_pretrained(...)",
             )
-    if not any(path.rglob("*.safetensors")):
-        raise ModelError(f"{path} holds no weights (no *.safetensors file)", hint="fetch or save the model again")
+    if backend == "torch" and not any(path.rglob("*.safetensors")):
+        graph = any(path.rglob("model.onnx"))
+        hint = "run its ONNX graph: MODEL#backend=onnx" if graph else "fetch or save the model again"
+        raise ModelError(f"{path} holds no weights (no *.safetensors file)", hint=hint)
 
 
 def _refuse_outside_shards(path: Path) -> None:

@@ -92,7 +92,7 @@ def test_no_text_gives_no_vector(model):
 
 
 def test_a_cross_encoder_is_no_encoder(tmp_path):
-    with pytest.raises(ModelError, match="cross-encoder: it scores pairs"):
+    with pytest.raises(ModelError, match="cross-encoder model: it gives a single text no vector"):
         Encoder(str(tiny_cross_encoder(tmp_path / "cross")))
 
 

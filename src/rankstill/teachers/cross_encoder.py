@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rankstill.collection.store import Collection
 from rankstill.errors import ModelError, some
-from rankstill.models import load_container
+from rankstill.models import Backend, load_container
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import can_split, split
@@ -33,21 +33,29 @@ class CrossEncoderTeacher:
         reference: How the user named it.
         precision: Of the model's body; the score head runs in float64.
         max_length: Tokens of a pair at most; the model's own limit where None.
+        backend: What runs the model: torch, or ONNX Runtime, in the precision of its graph, its head included.
     """
 
     by_text = True
     chunk = 1024
     kind = "cross-encoder"
 
-    def __init__(self, path: Path, reference: str, precision: Precision, max_length: int | None) -> None:
-        self.path, self.max_length = path, max_length
+    def __init__(
+        self,
+        path: Path,
+        reference: str,
+        precision: Precision,
+        max_length: int | None,
+        backend: Backend = "torch",
+    ) -> None:
+        self.path, self.max_length, self.backend = path, max_length, backend
         self.name = short_name(reference)
-        self.precision = body_precision(precision)
-        self.fingerprint = model_identity(path, self.precision, max_length)
+        self.precision = torch.float32 if backend == "onnx" else body_precision(precision)
+        self.fingerprint = model_identity(path, self.precision, max_length, backend)
 
     @cached_property
     def _model(self) -> Any:
-        model = load_container(self.path, max_length=self.max_length, device=device())
+        model = load_container(self.path, max_length=self.max_length, device=device(), backend=self.backend)
         if model.num_labels > 2:
             raise ModelError(
                 f"{self.name} gives {model.num_labels} outputs for a pair; a ranker gives one (or two: no and yes)",

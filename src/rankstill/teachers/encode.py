@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection, Texts
 from rankstill.errors import DataError, ModelError
 from rankstill.files import fingerprint, run_stage, whole_or_absent
-from rankstill.models import EMBEDDED, load_container, model_fingerprint, model_kind, resolve_model
+from rankstill.models import EMBEDDED, Backend, load_container, model_fingerprint, model_kind, resolve_model
 from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import can_split, split
@@ -45,6 +45,7 @@ class Encoder:
         precision: Of the model's body; "auto" is bfloat16 where the hardware is fast in it. A static model always runs
             in float32.
         max_length: Tokens of a text at most; the model's own limit where None.
+        backend: What runs the body: torch, or ONNX Runtime, in the precision of its graph.
 
     Attributes:
         name: The reference, or the folder's name.
@@ -55,8 +56,14 @@ class Encoder:
         ModelError: The model is refused, or is no bi-encoder.
     """
 
-    def __init__(self, reference: str, precision: Precision = "auto", max_length: int | None = None) -> None:
-        self.path = resolve_model(reference)
+    def __init__(
+        self,
+        reference: str,
+        precision: Precision = "auto",
+        max_length: int | None = None,
+        backend: Backend = "torch",
+    ) -> None:
+        self.path, self.backend = resolve_model(reference, backend), backend
         self.name = short_name(reference)
         self.kind = model_kind(self.path)
         if self.kind not in ("bi-encoder", "static"):
@@ -64,14 +71,15 @@ class Encoder:
                 f"{self.name} is a {self.kind} model: it gives a single text no vector of fixed length",
                 hint=f'use a SentenceTransformer, such as "{EMBEDDED}"',
             )
-        self.precision = torch.float32 if self.kind == "static" else body_precision(precision)
+        given = self.kind == "static" or backend == "onnx"
+        self.precision = torch.float32 if given else body_precision(precision)
         self.max_length = max_length
         self._root: Path | None = None
-        self.fingerprint = model_identity(self.path, self.precision, max_length)
+        self.fingerprint = model_identity(self.path, self.precision, max_length, backend)
 
     @cached_property
     def _model(self) -> Any:
-        model = load_container(self.path, max_length=self.max_length, device=device())
+        model = load_container(self.path, max_length=self.max_length, device=device(), backend=self.backend)
         if can_split(model.preprocess(["a text"])):
             for module in list(model)[1:]:
                 module.double()
@@ -107,6 +115,7 @@ class Encoder:
     def keep_in(self, root: Path) -> None:
         """Keep every vector from now on in a store's folder, and take from there what is known."""
         self._root = root
+        self.__dict__.pop("_store", None)
 
     @cached_property
     def _store(self) -> VectorStore | None:
@@ -168,9 +177,10 @@ def short_name(reference: str) -> str:
     return path.resolve().name if path.exists() and reference != EMBEDDED else reference
 
 
-def model_identity(path: Path, precision: torch.dtype, max_length: int | None) -> str:
-    """Identify what determines a model's scores: its files, the precision, the length."""
-    return fingerprint({"model": model_fingerprint(path), "precision": name_of(precision), "max_length": max_length})
+def model_identity(path: Path, precision: torch.dtype, max_length: int | None, backend: Backend = "torch") -> str:
+    """Identify what determines a model's scores: its files, the precision, the length, what runs it if not torch."""
+    about = {"model": model_fingerprint(path, backend), "precision": name_of(precision), "max_length": max_length}
+    return fingerprint(about if backend == "torch" else {**about, "backend": backend})
 
 
 def encode_rows(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast, get_args
 
 from rankstill.collection.lines import plain_suffix
 from rankstill.collection.store import Collection
-from rankstill.errors import ModelError, SpecError
-from rankstill.models import model_kind, resolve_model
+from rankstill.errors import ModelError, SpecError, unknown_name
+from rankstill.models import Backend, model_kind, resolve_model
 from rankstill.progress import Bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
@@ -105,21 +105,30 @@ def open_teacher(reference: str, *, precision: Precision = "auto", max_length: i
 
 
 def _open_model(reference: str, precision: Precision, max_length: int | None) -> Teacher:
-    location, options = split_options(reference, ("true", "false"))
-    folder = resolve_model(location)
+    location, options = split_options(reference, ("backend", "true", "false"))
+    backend = _backend(options.pop("backend", "torch"))
+    folder = resolve_model(location, backend)
     kind = model_kind(folder)
     if options and kind != "sequence":
         raise SpecError(f"{location} is a {kind} model: it writes no words", hint="leave out #true=..., false=...")
+    if backend == "onnx" and kind not in ("cross-encoder", "bi-encoder"):
+        raise SpecError(f"{location} is a {kind} model, which runs in torch only", hint="leave out #backend=onnx")
     how = folder, location, precision, max_length
     if kind == "cross-encoder":
-        return CrossEncoderTeacher(*how)
+        return CrossEncoderTeacher(*how, backend)
     if kind == "sequence":
         return SequenceTeacher(*how, Words(**options))
     if kind == "sparse":
         return TextwiseTeacher(SparseCoder(*how))
     if kind == "late-interaction":
         return TextwiseTeacher(LateInteractionCoder(*how))
-    return BiEncoderTeacher(Encoder(location, precision, max_length))
+    return BiEncoderTeacher(Encoder(location, precision, max_length, backend))
+
+
+def _backend(name: str) -> Backend:
+    if name not in get_args(Backend):
+        raise unknown_name("backend", name, get_args(Backend))
+    return cast(Backend, name)
 
 
 def open_scorer(
