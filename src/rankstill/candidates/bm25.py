@@ -17,7 +17,7 @@ from bm25s import BM25
 from numpy.typing import NDArray
 
 from rankstill.candidates.analyser import Analyser
-from rankstill.candidates.strategy import Request, Strategy, draw_from_ranked, refuse_bad_skip
+from rankstill.candidates.strategy import Request, Strategy, draw_from_ranked
 from rankstill.collection.store import Collection, Texts
 from rankstill.errors import SpecError
 from rankstill.progress import bar, track
@@ -56,14 +56,39 @@ class Index:
 
     def scores(self, query: str) -> Scores32:
         """Score every document for a query: (documents,) float32, 0 where no term is shared."""
-        terms = self.analyser.query(query)
+        return self._scores(self.analyser.query(query))
+
+    def _scores(self, terms: NDArray[np.int64]) -> Scores32:
         if not len(terms):
             return np.zeros(self.size, np.float32)
         return np.asarray(self._bm25.get_scores_from_ids(terms), np.float32)
 
-    def top(self, query: str, depth: int) -> tuple[Rows, Scores32]:
-        """Find the `depth` best documents that share a term, best first; equal scores in the order of the rows."""
-        return top(self.scores(query), depth)
+    def top(self, query: str, depth: int, without: NDArray[np.int64] | None = None) -> tuple[Rows, Scores32]:
+        """Find the `depth` best documents that share a term, best first; equal scores in the order of the rows.
+
+        Args:
+            query: The text.
+            depth: How many at most.
+            without: Rows to leave out.
+        """
+        terms = self.analyser.query(query)
+        scores = self._scores(terms)
+        if without is not None:
+            scores[without] = 0
+        return top(scores, depth, self._floor(terms, scores, depth))
+
+    def _floor(self, terms: NDArray[np.int64], scores: Scores32, depth: int) -> float:
+        """Find a score that `depth` documents reach, cheaply: that of the last of them among one rare term's documents.
+
+        Most documents then need not be looked at: a common word's, which share no other word with the query.
+        """
+        starts = self._bm25.scores["indptr"]
+        sizes = [(int(starts[t + 1] - starts[t]), int(t)) for t in terms]
+        size, term = min((pair for pair in sizes if pair[0] >= depth), default=(0, 0))
+        if not size:
+            return 0.0
+        found = scores[self._bm25.scores["indices"][starts[term] : starts[term + 1]]]
+        return float(np.partition(found, size - depth)[size - depth])
 
 
 def _chunks(documents: Texts) -> Iterator[list[str]]:
@@ -102,9 +127,15 @@ def _weights(
     return {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr, "num_docs": documents}
 
 
-def top(scores: Scores32, depth: int) -> tuple[Rows, Scores32]:
-    """Find the `depth` highest positive scores, best first; equal ones in rising order of the rows, also at the cut."""
-    found = np.flatnonzero(scores > 0)
+def top(scores: Scores32, depth: int, floor: float = 0.0) -> tuple[Rows, Scores32]:
+    """Find the `depth` highest positive scores, best first; equal ones in rising order of the rows, also at the cut.
+
+    Args:
+        scores: (documents,).
+        depth: How many at most.
+        floor: A score that at least `depth` documents reach, where one is known.
+    """
+    found = np.flatnonzero(scores >= floor if floor > 0 else scores > 0)
     if len(found) > depth:
         values = scores[found]
         cut = np.partition(values, len(values) - depth)[len(values) - depth]
@@ -126,6 +157,7 @@ class BM25Strategy(Strategy):
     """
 
     name: ClassVar[str] = "bm25"
+    ranked: ClassVar[bool] = True
     k1: float = K1
     b: float = B
     skip: int = 0
@@ -133,21 +165,20 @@ class BM25Strategy(Strategy):
     analyser: str = "english"
 
     def __post_init__(self) -> None:
-        refuse_bad_skip(self.skip)
-        if self.k1 < 0 or not 0 <= self.b <= 1:
-            raise SpecError(f"BM25 takes k1 of 0 or more and b from 0 to 1: got k1={self.k1}, b={self.b}")
+        super().__post_init__()
+        if self.b > 1:
+            raise SpecError(f"b of the strategy bm25 is a number from 0 to 1: got {self.b}")
         Analyser(self.analyser)
 
     def sample(self, request: Request) -> Candidates:
         """Draw; a query that shares too few words with the documents gets less."""
-        request = request.to_depth(self.depth)
+        request = request.ranks(self.skip, self.depth)
         index = Index(request.collection.documents, k1=self.k1, b=self.b, analyser=self.analyser)
         found = []
         for query in track(request.queries, "BM25 negatives", unit="queries"):
-            scores = index.scores(request.collection.queries[query])
-            scores[request.forbidden(int(query))] = 0
-            best = top(scores, request.depth)
-            found.append(draw_from_ranked(request, str(self), int(query), *best, skip=self.skip))
+            text, forbidden = request.collection.queries[query], request.forbidden(int(query))
+            best = index.top(text, request.depth, forbidden)
+            found.append(draw_from_ranked(request, self.name, int(query), *best, skip=self.skip, depth=request.depth))
         return Candidates.concatenate(found)
 
 

@@ -13,10 +13,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.candidates.ensemble import joint
-from rankstill.candidates.references import parts_of
+from rankstill.candidates.compound import Parts, joint, open_parts, write_in_one_way
 from rankstill.candidates.strategy import Needs, Request, Strategy
 from rankstill.errors import SpecError
+from rankstill.randomness import seed_for
 from rankstill.records import Candidates
 
 
@@ -24,8 +24,10 @@ from rankstill.records import Candidates
 class Mixture(Strategy):
     """Draws a fixed number of documents from each part; a later part does not draw what an earlier one drew.
 
+    A part that has too few gives fewer; no other makes up for it, so that the shares stay what they were.
+
     Attributes:
-        of: The parts with their weights, as in `of=bm25*0.7+random*0.3`.
+        of: The parts with their weights, as in `of=bm25*0.7+random*0.3`; only their ratios count.
     """
 
     name: ClassVar[str] = "mixture"
@@ -33,15 +35,14 @@ class Mixture(Strategy):
     of: str = "bm25*0.5+random*0.5"
 
     def __post_init__(self) -> None:
-        self.parts()
+        super().__post_init__()
+        write_in_one_way(self, compound=True)
 
-    def parts(self) -> list[tuple[Strategy, float]]:
+    def parts(self) -> Parts:
         """List the parts with their weights, which sum to 1."""
-        from rankstill.candidates import open_strategy
-
-        found = parts_of(self.of)
+        found = open_parts(self.of)
         total = sum(weight for _, weight in found)
-        return [(open_strategy(part), weight / total) for part, weight in found]
+        return [(part, weight / total) for part, weight in found]
 
     def needs(self) -> Needs:
         """Ask for what its parts need."""
@@ -61,13 +62,12 @@ class Mixture(Strategy):
         if request.negatives < len(parts):
             raise SpecError(f"{request.negatives} negatives cannot come from {len(parts)} parts", hint="raise --size")
         counts = shares(request.negatives, np.array([weight for _, weight in parts]))
-        excluded = dict(request.excluded)
-        drawn: list[Candidates] = []
-        for source, ((part, _), count) in enumerate(zip(parts, counts, strict=True)):
-            found = part.sample(replace(request, negatives=int(count), excluded=dict(excluded)))
+        left, drawn = request, []
+        for source, ((part, _), count) in enumerate(zip(parts, counts.tolist(), strict=True)):
+            # A seed of its own for each, lest two parts of one kind draw the same ranks.
+            found = part.sample(replace(left, negatives=count, seed=seed_for(request.seed, "mixture", source)))
             drawn.append(replace(found, source=np.full(len(found), source, np.uint8)))
-            for query, span in found.per_query().items():
-                excluded[query] = np.concatenate([excluded.get(query, np.empty(0, np.uint32)), found.doc[span]])
+            left = left.without({query: found.doc[span] for query, span in found.per_query().items()})
         joined = Candidates.concatenate(drawn, tuple(str(part) for part, _ in parts))
         place = {int(q): i for i, q in enumerate(request.queries)}
         order = np.argsort([place[int(q)] for q in joined.query], kind="stable")

@@ -31,7 +31,7 @@ class Random(Strategy):
 
 def _draw(request: Request, query: int, size: int) -> Rows:
     """Draw with rejection while that is cheap, from the list of allowed documents where few are left."""
-    rng = request.rng("random", query)
+    rng = request.rng(Random.name, query)
     want = request.negatives
     if size > 4 * (want + len(request.forbidden(query))):
         found = np.empty(0, np.int64)

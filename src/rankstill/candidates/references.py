@@ -1,4 +1,4 @@
-"""How a command line names a strategy: `NAME#option=value,option=value`; parentheses keep a nested one together."""
+"""How a command line names a strategy: `NAME:ARGUMENT#option=value,option=value`; see `writing` for parentheses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import Field, fields
 from typing import Any
 
 from rankstill.candidates.strategy import Strategy
+from rankstill.candidates.writing import depths, unwrap
 from rankstill.errors import SpecError, unknown_name
 
-_KINDS = {"int": int, "float": float, "str": str}
+_MOST = 255
+"""Parts of a compound strategy: their numbers are stored in one byte."""
 
 
 def parse(reference: str, known: Mapping[str, type[Strategy]]) -> Strategy:
     """Make the strategy that a reference names; see `open_strategy`."""
-    head, _, rest = reference.partition("#")
+    head, *rest = split(reference, "#", 1)
     name, colon, argument = head.partition(":")
     if name not in known:
         raise unknown_name("strategy", name, known)
@@ -25,18 +27,18 @@ def parse(reference: str, known: Mapping[str, type[Strategy]]) -> Strategy:
         if not made.short:
             raise SpecError(f"the strategy {name} takes no argument behind a colon: {reference!r}")
         values[made.short] = _value(options[made.short], argument, reference)
-    for option in filter(None, split(rest, ",")):
+    for option in filter(None, split("".join(rest), ",")):
         key, _, value = option.partition("=")
         if key not in options:
-            raise unknown_name(f"option of the strategy {name}:", key, options)
+            raise unknown_name(f"option of the strategy {name}:", key, options or ["(none)"])
         if key in values:
             raise SpecError(f"{key} comes twice in {reference!r}")
         values[key] = _value(options[key], value, reference)
     return made(**values)
 
 
-def split(text: str, at: str) -> list[str]:
-    """Split at a character outside parentheses.
+def split(text: str, at: str, most: int = -1) -> list[str]:
+    """Split at a character outside parentheses, at the first `most` of them.
 
     >>> split("(bm25#k1=0.9,b=0.4)*0.7+random*0.3", "+")
     ['(bm25#k1=0.9,b=0.4)*0.7', 'random*0.3']
@@ -44,18 +46,9 @@ def split(text: str, at: str) -> list[str]:
     Raises:
         SpecError: A parenthesis is not closed, or not opened.
     """
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            break
-        if character == at and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    if depth:
-        raise SpecError(f"parentheses do not match in {text!r}")
-    return parts
+    cuts = [i for i, (c, depth) in enumerate(zip(text, depths(text), strict=True)) if c == at and not depth]
+    cuts = cuts if most < 0 else cuts[:most]
+    return [text[a + 1 : b] for a, b in zip([-1, *cuts], [*cuts, len(text)], strict=True)]
 
 
 def parts_of(text: str) -> list[tuple[str, float]]:
@@ -65,17 +58,17 @@ def parts_of(text: str) -> list[tuple[str, float]]:
     [('bm25#k1=0.9,b=0.4', 0.7), ('random', 0.3)]
 
     Raises:
-        SpecError: There are fewer than two parts, or a weight is not above 0.
+        SpecError: There are fewer than two parts, or too many, or a weight is not above 0.
     """
     found = []
     for part in split(text, "+"):
-        body, star, weight = part.rpartition("*")
-        body = body if star else part
-        if body.startswith("(") and body.endswith(")"):
-            body = body[1:-1]
-        found.append((body, _weight(weight, text) if star else 1.0))
-    if len(found) < 2 or not all(body for body, _ in found):
-        raise SpecError(f"a compound strategy has two parts at least: {text!r}", hint="of=bm25*0.7+random*0.3")
+        *body, last = split(part, "*")
+        found.append((unwrap("*".join(body)), _weight(last, text)) if body else (unwrap(last), 1.0))
+    if not 2 <= len(found) <= _MOST or not all(body for body, _ in found):
+        raise SpecError(
+            f"a compound strategy has from two to {_MOST} parts, joined by +: {text!r}",
+            hint="of=bm25*0.7+random*0.3; parentheses protect a + in a file's name: (run:a+b.trec)+random",
+        )
     return found
 
 
@@ -85,16 +78,18 @@ def _weight(text: str, whole: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise SpecError(f"a weight in {whole!r} is not a number above 0: {text!r}")
+        raise SpecError(
+            f"a weight in {whole!r} is not a number above 0: {text!r}",
+            hint="parentheses protect a * in a file's name: (ensemble:runs/*.trec)*0.7+random*0.3",
+        )
     return value
 
 
 def _value(field: Field[Any], text: str, reference: str) -> Any:
-    kind = _KINDS[str(field.type)]
+    text = unwrap(text)
     if not text:
         raise SpecError(f"{field.name} in {reference!r} has no value", hint=f"write {field.name}=VALUE")
-    if kind is str:
-        return text[1:-1] if text.startswith("(") and text.endswith(")") and "+" not in text else text
+    kind = {"int": int, "float": float}.get(str(field.type), str)
     try:
         return kind(text)
     except ValueError:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.candidates.writing import check_value, write_reference
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
 from rankstill.randomness import rng_for
@@ -38,7 +39,7 @@ class Vectors:
     """Vectors of some texts, by their rows.
 
     Attributes:
-        rows: (n,) uint32, rising.
+        rows: (n,) uint32, rising, each once.
         values: (n, D) floats, perhaps memory-mapped.
     """
 
@@ -103,8 +104,6 @@ class Request:
     query_vectors: Vectors | None = None
     document_vectors: Vectors | None = None
     excluded: Mapping[int, Rows] = field(default_factory=dict)
-    _text: NDArray[np.int64] = field(init=False, repr=False)
-    _by_text: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.negatives < 1:
@@ -112,39 +111,59 @@ class Request:
         if self.depth < self.negatives:
             raise DataError(
                 f"cannot draw {self.negatives} documents from the first {self.depth}",
-                hint="raise --depth to at least as many",
+                hint="raise the depth (--depth, or the strategy's own) to at least as many",
             )
-        text = self.collection.documents.same_text
-        object.__setattr__(self, "_text", text)
-        object.__setattr__(self, "_by_text", np.argsort(text, kind="stable"))
+        if twice := len(self.queries) - len(np.unique(self.queries)):
+            raise DataError(f"{twice} of {len(self.queries)} queries to draw for come twice")
 
-    def to_depth(self, depth: int) -> Request:
-        """Look at another depth; 0 keeps this one."""
-        return replace(self, depth=depth) if depth else self
+    def ranks(self, skip: int, depth: int) -> Request:
+        """Look at another depth, 0 for this one's; see that the ranks `skip + 1` to `depth` can hold the draw.
+
+        Raises:
+            SpecError: They are fewer than the documents to draw.
+        """
+        last = depth or self.depth
+        if last - skip < self.negatives:
+            raise SpecError(
+                f"cannot draw {self.negatives} documents from the ranks {skip + 1} to {last}",
+                hint="raise the depth (--depth, or the strategy's own), or lower skip",
+            )
+        return self if last == self.depth else replace(self, depth=last)
+
+    def without(self, more: Mapping[int, Rows]) -> Request:
+        """Exclude more documents, by query."""
+        joined = dict(self.excluded)
+        for query, rows in more.items():
+            joined[query] = np.concatenate([joined.get(query, np.empty(0, np.uint32)), rows])
+        return replace(self, excluded=joined)
 
     def forbidden(self, query: int) -> NDArray[np.int64]:
-        """List the documents that must not be drawn for a query: its positives and all with a positive's exact text."""
-        query = int(query)
-        known = [rows for rows in (self.positives.get(query), self.excluded.get(query)) if rows is not None]
-        if not known:
-            return np.empty(0, np.int64)
-        texts = np.unique(self._text[np.concatenate(known)])
-        first, last = (np.searchsorted(self._text, texts, side, sorter=self._by_text) for side in ("left", "right"))
-        return np.concatenate([self._by_text[a:b] for a, b in zip(first, last, strict=True)])
+        """List the documents that must not be drawn for a query, each once.
+
+        They are its positives, what is excluded for it, and every document with the exact text of one of those.
+        """
+        known = [rows[query] for rows in (self.positives, self.excluded) if query in rows]
+        return self.collection.documents.copies(np.concatenate(known)) if known else np.empty(0, np.int64)
 
     def allowed(self, query: int, docs: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Tell which documents may be negatives of a query: no positive, and none with a positive's exact text."""
+        """Tell which documents may be drawn for a query: those that are not `forbidden`."""
         return ~np.isin(docs, self.forbidden(query))
 
     def rng(self, strategy: str, query: int) -> np.random.Generator:
-        """Make the generator of one query's draw."""
+        """Make the generator of one query's draw.
+
+        Args:
+            strategy: The strategy's name, without its options: neither where a file lies nor how a number is written
+                then changes a draw.
+            query: Its row.
+        """
         return rng_for(self.seed, "candidates", strategy, self.collection.queries.id(query))
 
     def scored_list(self, strategy: str) -> Mapping[int, Pairs]:
         """Give each query's wider list, best first by the teacher's scores, without what must not be drawn.
 
         Raises:
-            DataError: No scored list was given, or it lacks some of the queries.
+            DataError: No scored list was given, or it lacks some of the queries, or scores, or has a document twice.
         """
         if self.wider is None:
             raise DataError(
@@ -160,6 +179,12 @@ class Request:
                 f"(first: {self.collection.queries.id(absent[0])})",
                 hint="sample and score the wider list for the same queries",
             )
+        if bad := int((~np.isfinite(ranked.score)).sum()):
+            raise DataError(
+                f"{bad} of {len(ranked)} pairs of the wider list have no finite score", hint="score the list again"
+            )
+        if len(np.unique(ranked.key())) < len(ranked):
+            raise DataError("the wider list has a document twice for a query", hint="keep one of each")
         found = {}
         for query in map(int, self.queries):
             docs, scores = ranked.doc[spans[query]], ranked.score[spans[query]]
@@ -183,15 +208,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy with its options, which are the fields of its class.
+    """A strategy with its options, which are the fields of its class: words, or numbers that are not negative.
 
     Attributes:
         name: As `STRATEGIES` knows it.
         short: The option that may stand behind a colon, as in `run:FILE`; "" where none may.
+        ranked: Whether it draws from one ranked list for each query, which an ensemble can unite.
     """
 
     name: ClassVar[str] = ""
     short: ClassVar[str] = ""
+    ranked: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            check_value(self.name, option, getattr(self, option.name))
 
     def needs(self) -> Needs:
         """Say what must be made before."""
@@ -204,32 +235,46 @@ class Strategy:
     def sample(self, request: Request) -> Candidates:
         """Draw documents for every query of the request, in its order of the queries.
 
+        A query with fewer documents to draw from than asked gets all of them.
+
         Raises:
-            DataError: What it needs was not given, or a query has too few documents to draw from.
+            DataError: What it needs was not given.
         """
         raise NotImplementedError
 
     def __str__(self) -> str:
         """Write the reference that `open_strategy` reads: the name, and the options that are not the defaults."""
-        options = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"{self.name}#{','.join(options)}" if options else self.name
+        return write_reference(self)
 
 
 def draw_from_ranked(
-    request: Request, strategy: str, query: int, docs: Rows, scores: Scores32, *, skip: int = 0
+    request: Request,
+    strategy: str,
+    query: int,
+    docs: Rows,
+    scores: Scores32,
+    *,
+    skip: int = 0,
+    depth: int | None = None,
+    source: NDArray[np.uint8] | None = None,
 ) -> Candidates:
     """Draw uniformly, without replacement, from the ranks `skip + 1` to `depth` of a list's allowed documents.
 
     The drawn ones keep their rank order. A list with fewer allowed documents gives all it has.
+
+    Args:
+        request: How many, and what must not be drawn.
+        strategy: The strategy's name, for the generator.
+        query: The query's row.
+        docs: (n,) its ranked documents, each once.
+        scores: (n,) their scores.
+        skip: Ranks to leave out at the top.
+        depth: The last rank; None for the list's last.
+        source: (n,) which part of a compound strategy each comes from; 0 for others.
     """
-    keep = np.flatnonzero(request.allowed(query, docs))[skip : request.depth]
+    keep = np.flatnonzero(request.allowed(query, docs))[skip:depth]
     share = min(1.0, request.negatives / max(len(keep), 1))
     if len(keep) > request.negatives:
         keep = np.sort(request.rng(strategy, query).choice(keep, request.negatives, replace=False))
-    return Candidates.of(query, docs[keep], scores[keep], share)
-
-
-def refuse_bad_skip(skip: int) -> None:
-    """Refuse a rank range that starts before the first rank."""
-    if skip < 0:
-        raise SpecError(f"skip counts ranks from the top and is not negative: got {skip}")
+    drawn = Candidates.of(query, docs[keep], scores[keep], share)
+    return drawn if source is None else replace(drawn, source=source[keep])

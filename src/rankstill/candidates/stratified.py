@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rankstill.candidates.compound import write_in_one_way
 from rankstill.candidates.strategy import Needs, Request, Strategy
 from rankstill.records import Candidates, Pairs
 
@@ -18,7 +19,8 @@ from rankstill.records import Candidates, Pairs
 class Stratified(Strategy):
     """Draws one document uniformly from each stratum of each query's wider list.
 
-    The strata are as many as documents are wanted, equal in size, and follow the order of the teacher's scores.
+    The strata are as many as documents are wanted and follow the order of the teacher's scores. Their sizes are equal;
+    where they cannot be, the upper ones have one document more.
 
     Attributes:
         of: The strategy that makes the wider list.
@@ -27,6 +29,10 @@ class Stratified(Strategy):
     name: ClassVar[str] = "stratified"
     short: ClassVar[str] = "of"
     of: str = "bm25"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        write_in_one_way(self, compound=False)
 
     def needs(self) -> Needs:
         """Ask for the teacher's scores of the wider list."""
@@ -38,7 +44,7 @@ class Stratified(Strategy):
         return Candidates.concatenate([self._draw(request, query, ranked) for query, ranked in lists.items()])
 
     def _draw(self, request: Request, query: int, ranked: Pairs) -> Candidates:
-        rng = request.rng(str(self), query)
+        rng = request.rng(self.name, query)
         strata = [s for s in np.array_split(np.arange(len(ranked)), request.negatives) if len(s)]
         chosen = np.array([rng.choice(stratum) for stratum in strata], np.int64)
         share = np.array([1 / len(stratum) for stratum in strata], np.float32)

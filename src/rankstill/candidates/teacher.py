@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rankstill.candidates.compound import write_in_one_way
 from rankstill.candidates.strategy import Needs, Request, Strategy
 from rankstill.records import Candidates
 
@@ -19,7 +20,12 @@ class Hardest(Strategy):
 
     name: ClassVar[str] = "teacher"
     short: ClassVar[str] = "of"
+    ranked: ClassVar[bool] = True
     of: str = "bm25"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        write_in_one_way(self, compound=False)
 
     def needs(self) -> Needs:
         """Ask for the teacher's scores of the wider list."""

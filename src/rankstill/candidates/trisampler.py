@@ -1,33 +1,39 @@
 """`trisampler`: negatives that form a good triangle with the query and its positive (TriSampler, arXiv 2402.11855).
 
-On unit vectors, of a wider list: a negative must be seen from the positive within `angle` degrees of the direction to
-the query; among those it is drawn with weight exp(-(s- - s+)²/4), which prefers documents about as near to the query as
-the positive is.
+On unit vectors, of a wider list, with s the cosine: seen from the positive, a negative must lie within `angle` degrees
+of the direction to the query. Among those it is drawn with one of the paper's two weights:
+exp(-(s(q, d-) - s(q, d+))² / 4), which prefers documents about as near to the query as the positive is; or
+max(0, s(d+, d-) - s(q, d-)), which prefers those that are nearer to the positive than to the query.
 
-Reimplemented from the paper's definitions; its authors published no code that we know of.
+Reimplemented from descriptions of the paper, whose authors published no code that we know of.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.candidates.compound import write_in_one_way
 from rankstill.candidates.strategy import Needs, Request, Strategy, Vectors
+from rankstill.candidates.writing import check_word
 from rankstill.errors import DataError, SpecError
-from rankstill.records import Candidates, Pairs, Rows, Scores32
+from rankstill.records import Candidates, Pairs, Scores32
+
+_SOURCES = ("within the angle", "filled up")
 
 
 @dataclass(frozen=True)
 class TriSampler(Strategy):
-    """Draws without replacement by the paper's weights; a query with several positives takes the first.
+    """Draws without replacement by the paper's weights; a query with several positives takes the first of their rows.
 
     Attributes:
         model: The bi-encoder whose vectors make the triangle.
         of: The strategy that makes the wider list.
         angle: Degrees at the positive between the query and a negative, at most.
+        weight: "query" for the first weight, "positive" for the second.
     """
 
     name: ClassVar[str] = "trisampler"
@@ -35,52 +41,55 @@ class TriSampler(Strategy):
     model: str = "minilm"
     of: str = "bm25"
     angle: float = 60.0
+    weight: str = "query"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        write_in_one_way(self, compound=False)
+        check_word(self.name, "weight", self.weight, ("query", "positive"))
         if not 0 < self.angle <= 180:
-            raise SpecError(f"an angle lies above 0 and up to 180 degrees: got {self.angle}")
+            raise SpecError(f"angle of the strategy trisampler lies above 0 and up to 180 degrees: got {self.angle}")
 
     def needs(self) -> Needs:
         """Ask for the wider list, and the vectors of its documents."""
         return Needs(wider=self.of, model=self.model)
 
     def sample(self, request: Request) -> Candidates:
-        """Draw, by falling weight; documents outside the angle fill up, nearest to it first, where too few are inside.
+        """Draw. Where too few lie within the angle with a weight above 0, the others fill up, by rising angle.
+
+        The score is the logarithm of the weight; `source` tells the drawn ones from those that filled up.
 
         Raises:
-            DataError: A query has no positive.
+            DataError: Queries have no positive.
         """
-        queries, documents = request.vectors(self.name)
         lists = request.scored_list(self.name)
-        return Candidates.concatenate(
-            [self._draw(request, query, ranked, queries, documents) for query, ranked in lists.items()]
-        )
-
-    def _draw(self, request: Request, query: int, ranked: Pairs, queries: Vectors, documents: Vectors) -> Candidates:
-        positive = request.positives.get(query)
-        if positive is None:
+        vectors = request.vectors(self.name)
+        without = [query for query in lists if not len(request.positives.get(query, ()))]
+        if without:
             raise DataError(
-                f"query {request.collection.queries.id(query)} has no positive, and `trisampler` looks from it",
+                f"{len(without)} of {len(lists)} queries have no positive (first: "
+                f"{request.collection.queries.id(without[0])}), and the strategy trisampler looks from it",
                 hint="use another strategy for queries without judgements",
             )
-        q, p = queries.unit(np.array([query]))[0], documents.unit(positive[:1])[0]
+        drawn = [self._draw(request, query, ranked, *vectors) for query, ranked in lists.items()]
+        return Candidates.concatenate(drawn, _SOURCES)
+
+    def _draw(self, request: Request, query: int, ranked: Pairs, queries: Vectors, documents: Vectors) -> Candidates:
+        q = queries.unit(np.array([query]))[0]
+        p = documents.unit(request.positives[query][:1])[0]
         negatives = documents.unit(ranked.doc)
-        angle, log_weight = triangle(q, p, negatives)
+        angle = angles(q, p, negatives)
+        log_weight = log_weights(q, p, negatives, self.weight)
+        out = (angle > np.deg2rad(self.angle)) | np.isneginf(log_weight)
         # Gumbel's trick: the largest log weights with this noise are a draw without replacement.
-        noise = request.rng(str(self), query).gumbel(size=len(ranked))
-        outside = angle > np.deg2rad(self.angle)
-        order = np.lexsort((np.where(outside, angle, -(log_weight + noise)), outside))[: request.negatives]
-        return Candidates.of(query, _at(ranked.doc, order), log_weight[order].astype(np.float32), np.nan)
+        noisy = log_weight + request.rng(self.name, query).gumbel(size=len(ranked))
+        order = np.lexsort((np.where(out, angle, -noisy), out))[: request.negatives]
+        drawn = Candidates.of(query, ranked.doc[order], log_weight[order].astype(np.float32), np.nan)
+        return replace(drawn, source=out[order].astype(np.uint8))
 
 
-def _at(rows: Rows, order: NDArray[np.int64]) -> Rows:
-    return rows[order]
-
-
-def triangle(
-    query: Scores32, positive: Scores32, negatives: Scores32
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure the triangles of a query, its positive, and each negative.
+def angles(query: Scores32, positive: Scores32, negatives: Scores32) -> NDArray[np.float64]:
+    """Measure the angles at the positive between the directions to the query and to each negative.
 
     Args:
         query: (D,) of length 1.
@@ -88,11 +97,32 @@ def triangle(
         negatives: (n, D) of length 1.
 
     Returns:
-        (n,) angles at the positive, in radians, and (n,) log weights -(s- - s+)²/4 with cosines s (equation 7).
+        (n,) radians, from 0 to π; π / 2 where the positive coincides with one of the two, and there is no direction.
     """
-    to_query = (query - positive).astype(np.float64)
-    to_negatives = (negatives - positive).astype(np.float64)
+    to_query = query.astype(np.float64) - positive
+    to_negatives = negatives.astype(np.float64) - positive
     norms = np.linalg.norm(to_query) * np.linalg.norm(to_negatives, axis=1)
-    cosine = np.clip((to_negatives @ to_query) / np.maximum(norms, 1e-12), -1, 1)
-    near = negatives.astype(np.float64) @ query - float(positive @ query)
-    return np.arccos(cosine), -(near**2) / 4
+    cosine = (to_negatives @ to_query) / np.where(norms > 0, norms, 1)
+    found: NDArray[np.float64] = np.arccos(np.clip(cosine, -1, 1))
+    return found
+
+
+def log_weights(query: Scores32, positive: Scores32, negatives: Scores32, weight: str) -> NDArray[np.float64]:
+    """Weigh each negative.
+
+    Args:
+        query: (D,) of length 1.
+        positive: (D,) of length 1.
+        negatives: (n, D) of length 1.
+        weight: "query": -(s(q, d-) - s(q, d+))² / 4; "positive": log max(0, s(d+, d-) - s(q, d-)).
+
+    Returns:
+        (n,) logarithms of the weights; -inf for a weight of 0.
+    """
+    documents = negatives.astype(np.float64)
+    to_query = documents @ query
+    if weight == "query":
+        return -np.square(to_query - float(positive.astype(np.float64) @ query)) / 4
+    with np.errstate(divide="ignore"):
+        found: NDArray[np.float64] = np.log(np.maximum(documents @ positive - to_query, 0))
+    return found

@@ -79,16 +79,21 @@ class Texts:
         Raises:
             DataError: Some ids are not in the collection; says how many, names the first and where they came from.
         """
-        found = pc.index_in(pa.array(ids, pa.string()), value_set=self._table.column("id").combine_chunks())
-        if found.null_count:
-            missing = [i for i, row in zip(ids, found.to_pylist(), strict=True) if row is None]
+        rows = self.find(ids)
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
             where = f"{source}: " if source else ""
             raise DataError(
                 f"{where}{len(missing)} of {len(ids)} entries name {self.what} that the collection does not have "
-                f"(first: {missing[0]!s})",
+                f"(first: {ids[int(missing[0])]!s})",
                 hint=f"add the missing {self.what}, or drop the lines that name them",
             )
-        rows: Rows = found.to_numpy(zero_copy_only=False).astype(np.uint32)
+        return rows.astype(np.uint32)
+
+    def find(self, ids: Sequence[str] | pa.Array) -> NDArray[np.int64]:
+        """Find the rows of ids; -1 for those that are not in the collection."""
+        found = pc.index_in(pa.array(ids, pa.string()), value_set=self._table.column("id").combine_chunks())
+        rows: NDArray[np.int64] = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return rows
 
     @cached_property
@@ -109,6 +114,17 @@ class Texts:
         numbers = np.empty(len(halves), np.int64)
         numbers[order] = np.cumsum(new) - 1
         return numbers
+
+    @cached_property
+    def _by_text(self) -> NDArray[np.int64]:
+        return np.argsort(self.same_text, kind="stable")
+
+    def copies(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Find all rows whose text is that of one of the given rows, these included, each once."""
+        numbers = np.unique(self.same_text[rows])
+        order = self._by_text
+        first, last = (np.searchsorted(self.same_text, numbers, side, sorter=order) for side in ("left", "right"))
+        return np.concatenate([np.empty(0, np.int64), *(order[a:b] for a, b in zip(first, last, strict=True))])
 
 
 class Collection:
