@@ -36,7 +36,8 @@ Folder = Annotated[Path, typer.Argument(help="Folder of a loaded collection.", s
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 Split = Annotated[str, typer.Option(help="Judged split whose queries train.")]
 Teacher = Annotated[
-    str, typer.Option(help="minilm (embedded), a model folder or hub id, run:FILE (TREC run), or labels:FILE.")
+    str,
+    typer.Option(help="minilm (embedded), a model, run:FILE, ensemble:[A]+[B], llm:URL#model=M, ...; docs/teachers.md."),
 ]
 Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher, ...; NAME#option=value.")]
 Student = Annotated[str, typer.Option(help="cross-encoder, bi-encoder, or static (a bag of token embeddings).")]
