@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import hashlib
+import shutil
+import subprocess
+import sys
 import threading
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 
 from rankstill.collection.store import text_key
 from rankstill.errors import DataError
 from rankstill.teachers.store import PairKeys, ScoreStore
+from rankstill.teachers.store_care import compact
 from tests.tiny_collections import make_collection
 
 TEACHER = "ab" * 32
@@ -27,7 +32,7 @@ def random_keys(count: int, seed: int) -> PairKeys:
 
 @pytest.fixture
 def store(tmp_path) -> ScoreStore:
-    return ScoreStore(tmp_path, TEACHER, "a teacher", "cross-encoder")
+    return ScoreStore(tmp_path / "store", TEACHER, "a teacher", "cross-encoder")
 
 
 def test_what_is_stored_is_found_and_nothing_else(store):
@@ -42,8 +47,8 @@ def test_what_is_stored_is_found_and_nothing_else(store):
 
 def test_another_store_object_and_process_sees_it(store, tmp_path):
     store.append(keys((1, 2)), np.array([0.5], np.float32))
-    assert ScoreStore(tmp_path, TEACHER).lookup(keys((1, 2))).tolist() == [0.5]
-    assert np.isnan(ScoreStore(tmp_path, "cd" * 32).lookup(keys((1, 2)))).all()
+    assert ScoreStore(tmp_path / "store", TEACHER).lookup(keys((1, 2))).tolist() == [0.5]
+    assert np.isnan(ScoreStore(tmp_path / "store", "cd" * 32).lookup(keys((1, 2)))).all()
 
 
 def test_it_agrees_with_a_dictionary(store):
@@ -78,10 +83,11 @@ def test_the_keys_are_of_texts_whatever_their_ids(tmp_path, store):
     np.testing.assert_array_equal(store.lookup(elsewhere), np.float32([2.5, np.nan, np.nan]))
 
 
-def test_a_part_is_plain_parquet(store):
+def test_a_part_is_a_plain_arrow_file_named_after_its_content(store):
     store.append(random_keys(4, 1), np.arange(4, dtype=np.float32))
     (part,) = store.parts()
-    table = pq.read_table(part)
+    assert part.name == f"part-{hashlib.sha256(part.read_bytes()).hexdigest()}.arrow"
+    table = pa.ipc.open_file(part).read_all()
     assert [(f.name, str(f.type)) for f in table.schema] == [
         ("qkey", "fixed_size_binary[16]"),
         ("dkey", "fixed_size_binary[16]"),
@@ -98,20 +104,81 @@ def test_the_same_scores_twice_make_one_part(store):
     assert len(store.parts()) == 1
 
 
-def test_of_two_scores_of_a_pair_always_the_same_one_counts(store):
+def test_a_pair_keeps_its_first_score_and_is_stored_once(store):
     store.append(keys((1, 1)), np.array([1], np.float32))
-    store.append(keys((1, 1), (1, 2)), np.array([2, 5], np.float32))
-    first = pq.read_table(store.parts()[0]).to_pylist()
-    expected = next(row["score"] for row in first if row["dkey"][0] == 1)
-    assert store.lookup(keys((1, 1), (1, 2))).tolist() == [expected, 5]
+    name = store.append(keys((1, 1), (1, 2), (1, 2)), np.array([2, 5, 6], np.float32))
+    assert store.lookup(keys((1, 1), (1, 2))).tolist() == [1, 5]
+    assert pa.ipc.open_file(store.folder / name).read_all().num_rows == 1
+    assert store.append(keys((1, 2), (1, 1)), np.array([7, 7], np.float32)) == ""
+    assert len(store.parts()) == 2
+
+
+def test_of_two_parts_that_disagree_the_first_name_counts(store, tmp_path):
+    """Parts that were scored on two machines, and copied together."""
+    for machine, score in (("a", 1), ("b", 2)):
+        other = ScoreStore(tmp_path / machine, TEACHER)
+        other.append(keys((1, 1), (1, score + 1)), np.array([score, 5], np.float32))
+        shutil.copytree(other.folder, store.folder, dirs_exist_ok=True)
+    first = {r["dkey"][0]: r["score"] for r in pa.ipc.open_file(store.parts()[0]).read_all().to_pylist()}
+    assert store.lookup(keys((1, 1), (1, 2), (1, 3))).tolist() == [first[1], 5, 5]
+
+
+@pytest.mark.parametrize("asked", [3, 40, 5000])
+def test_few_and_many_asked_pairs_get_the_same_answers(store, asked):
+    """Few are searched in a part, many are passed by; against a dictionary, also with keys that collide."""
+    rng = np.random.default_rng(asked)
+    some = rng.integers(0, 4, (3000, 4), np.uint64) * np.uint64(2**62)
+    some[:1000] = random_keys(1000, 5).halves
+    some = np.unique(some, axis=0)
+    expected = {tuple(k): np.float32(i) for i, k in enumerate(some.tolist())}
+    for piece in np.array_split(rng.permutation(len(some)), 3):
+        store.append(PairKeys(some[piece]), piece.astype(np.float32))
+    wanted = rng.integers(0, 4, (asked, 4), np.uint64) * np.uint64(2**62)
+    wanted[::2] = some[rng.integers(0, len(some), len(wanted[::2]))]
+    found = store.lookup(PairKeys(wanted))
+    np.testing.assert_array_equal(found, np.float32([expected.get(tuple(k), np.nan) for k in wanted.tolist()]))
+
+
+def test_a_part_that_goes_while_it_is_read_is_looked_for_again(store, monkeypatch):
+    """Between a reader's list and its first look, another process merges the parts."""
+    for number in range(3):
+        store.append(random_keys(10, number), np.full(10, number, np.float32))
+    listed = ScoreStore.parts
+
+    def list_then_merge(self):
+        found = listed(self)
+        monkeypatch.setattr(ScoreStore, "parts", listed)
+        assert compact(ScoreStore(self.folder.parent, TEACHER)) == (3, 1)
+        return found
+
+    monkeypatch.setattr(ScoreStore, "parts", list_then_merge)
+    asked = PairKeys.concatenate([random_keys(10, number) for number in range(3)])
+    assert store.lookup(asked).tolist() == [0] * 10 + [1] * 10 + [2] * 10
+
+
+def test_a_listing_that_misses_the_old_and_the_new_is_not_the_end(store, monkeypatch):
+    """A listing takes time: a merged part may come behind its back, and the old ones go before its eyes."""
+    store.append(random_keys(10, 1), np.ones(10, np.float32))
+    listings, listed = [], ScoreStore.parts
+    monkeypatch.setattr(ScoreStore, "parts", lambda self: listings.append(1) or (listed(self) if listings[1:] else []))
+    assert store.lookup(random_keys(10, 1)).tolist() == [1] * 10
+
+
+def test_the_store_is_of_use_without_torch():
+    script = "import sys, rankstill.teachers.store, rankstill.teachers.store_commands; "
+    script += "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy', 'sentence_transformers')))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_what_a_killed_writer_left_is_ignored(store):
     store.append(keys((1, 2)), np.array([0.5], np.float32))
     (part,) = store.parts()
-    (store.folder / f"{part.name}.deadbeef.part").write_bytes(part.read_bytes()[:20])
+    leftover = store.folder / f"{part.name}.deadbeef.part"
+    leftover.write_bytes(part.read_bytes()[:20])
     assert store.lookup(keys((1, 2))).tolist() == [0.5]
     assert len(store.parts()) == 1
+    store.append(keys((1, 3)), np.array([0.5], np.float32))
+    assert not leftover.exists(), "the next writer clears it away"
 
 
 def test_a_damaged_part_is_named(store):
@@ -132,7 +199,7 @@ def test_only_finite_scores_are_kept(store):
 def test_two_teachers_never_share_a_folder(store, tmp_path):
     store.append(keys((1, 2)), np.array([1], np.float32))
     with pytest.raises(DataError, match="another teacher"):
-        ScoreStore(tmp_path, TEACHER[:16] + "0" * 48)
+        ScoreStore(tmp_path / "store", TEACHER[:16] + "0" * 48)
 
 
 def test_many_writers_at_once_lose_nothing(tmp_path):

@@ -24,8 +24,11 @@ from rankstill.errors import DataError, MissingScores
 from rankstill.files import COST, run_stage, whole_or_absent, write_json
 from rankstill.progress import bar
 from rankstill.records import Pairs, Rows, Scores32
+from rankstill.teachers import recheck as again
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
 from rankstill.teachers.distinct import first_of_each
+from rankstill.teachers.ensemble import EnsembleTeacher
+from rankstill.teachers.llm.teacher import LlmTeacher
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.teacher import Teacher, open_teacher
 
@@ -39,6 +42,7 @@ def score(
     teacher: Teacher | str,
     out: Path,
     store: Path | None = None,
+    recheck: int = 0,
 ) -> Path:
     """Score pairs.
 
@@ -50,6 +54,8 @@ def score(
             for and the unique ones among them. What depends on the store's state stands in its `cost.json`, beside the
             seconds: how many pairs of texts came `from_store`, and how many were `scored`.
         store: The score store; where None, nothing is kept beyond `out`.
+        recheck: Score so many of the pairs a second time, also where `out` is finished already, and say in `cost.json`
+            and on stderr how the scores differ; 0 for none.
 
     Raises:
         DataError: There is no pair, a row is not in the collection, or the teacher gives scores that are not finite,
@@ -61,8 +67,8 @@ def score(
     asked = np.sort(Pairs.concatenate([_read(table) for table in tables]).key())
     keys = np.unique(asked)
     query, doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
-    if store and isinstance(opened, BiEncoderTeacher):
-        opened.encoder.keep_in(store)
+    if store and isinstance(opened, BiEncoderTeacher | EnsembleTeacher | LlmTeacher):
+        opened.keep_in(store)
     kept = ScoreStore(store, opened.fingerprint, opened.name, opened.kind) if store and opened.by_text else None
 
     def build(work: Path) -> Mapping[str, Any]:
@@ -80,7 +86,11 @@ def score(
         "collection": collection,
         "pairs": hashlib.sha256(asked.astype("<u8").tobytes()).hexdigest(),
     }
-    return run_stage(out, stage="score", spec={"teacher": opened.fingerprint}, inputs=inputs, build=build)
+    done = run_stage(out, stage="score", spec={"teacher": opened.fingerprint}, inputs=inputs, build=build)
+    if recheck:
+        found = again.recheck(Collection(collection), Pairs.read(done / SCORES), opened, recheck, store)
+        again.report(found, done, opened.name)
+    return done
 
 
 def lookup(collection: Collection, scored: Pairs, query: Rows, doc: Rows) -> Scores32:
@@ -150,6 +160,7 @@ class _Job:
         )
         self.query, self.doc = query[first], doc[first]
         self.several = len(first) > len(np.unique(numbers[0]))
+        self.lacking: frozenset[str] = frozenset()
         self.known = self._known()
         self.waiting = np.flatnonzero(np.isnan(self.known))
 
@@ -186,17 +197,21 @@ class _Job:
         """Ask the store once, and hold on to the answer: what is scored must not change with it later."""
         path = self.chunks / "known.npy"
         if not path.exists():
-            nothing = np.full(len(self.query), np.nan, np.float32)
-            _save(path, nothing if self.store is None else self.store.lookup(self._keys(slice(None))))
+            known = np.full(len(self.query), np.nan, np.float32)
+            if self.store is not None:
+                # What is listed before the lookup has none of the pairs that the lookup does not find.
+                self.lacking = frozenset(part.name for part in self.store.parts())
+                known = self.store.lookup(self._keys(slice(None)))
+            _save(path, known)
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
 
     def _keys(self, where: Any) -> PairKeys:
         return PairKeys.of(self.collection, self.query[where], self.doc[where])
 
     def _keep(self, where: Any, scores: Scores32) -> None:
-        # Also a chunk found finished: the kill may have come before the store had it. Twice is as good as once.
+        # Also a chunk found finished: the kill may have come before the store had it. Nothing is stored twice.
         if self.store is not None:
-            self.store.append(self._keys(where), scores)
+            self.lacking |= {self.store.append(self._keys(where), scores, self.lacking)}
 
     def _refuse_bad_scores(self, scores: Scores32, where: Any) -> None:
         name = self.teacher.name

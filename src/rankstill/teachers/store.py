@@ -1,76 +1,46 @@
 """The score store: every score that a teacher ever gave, by the two texts.
 
 A folder `STORE/FINGERPRINT[:16]/` belongs to one teacher. It holds `teacher.json` (fingerprint, name, kind) and parts,
-`part-SHA256.parquet`: `qkey` and `dkey` (16 bytes each, BLAKE2b of the texts), `score` (float32, finite). Because the
-keys are hashes of texts, scores outlive changes of ids and serve every strategy, loss and study.
+`part-SHA256.arrow` (see `store_parts`): the keys of pairs (16 bytes of each text's BLAKE2b hash) and their scores.
+Because the keys are hashes of texts, scores outlive changes of ids and serve every strategy, loss and study.
 
-A part is written once and never changed, and named after its content. So writing the same scores twice makes one file,
-readers need no lock, and a damaged file can be told from its name. Several processes may write: each holds the folder's
-lock while it writes a part. Where two parts have the same pair, the part whose name comes first counts.
+Who does what when:
+- A part is written once and never changed, and named after its content: a damaged one can be told from its name.
+- Who writes holds the folder's lock, `.lock`, which the operating system takes from a process that dies. Under it a
+  writer first mends what a killed one left, and stores only pairs that no part has: no pair is stored twice.
+- Parts are replaced by others (`replace`) in three steps: the new ones are written under passing names, `replace.json`
+  says what comes and what goes, and then it is done. Killed before the second step, nothing has happened; killed after
+  it, the next writer finishes.
+- Who reads needs no lock. A part that has gone since it was listed has been replaced; the reader lists again.
+Where parts that were copied together from several machines disagree, the part whose name comes first counts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Collection as Names
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from rankstill.collection.store import Collection
 from rankstill.errors import DataError
-from rankstill.files import whole_or_absent, writing_errors
-from rankstill.records import Rows, Scores32
-from rankstill.teachers.distinct import first_of_each
+from rankstill.files import whole_or_absent, write_json, writing_errors
+from rankstill.records import Scores32
+from rankstill.teachers.pair_keys import PairKeys
+from rankstill.teachers.store_lookup import Asked
+from rankstill.teachers.store_parts import Part, encode
 
-Halves = NDArray[np.uint64]
-_BATCH = 1 << 20
-"""Stored pairs in memory at once."""
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-@dataclass(frozen=True)
-class PairKeys:
-    """The keys of pairs of texts.
-
-    Attributes:
-        halves: (n, 4) uint64: the query's 16 bytes, then the document's.
-    """
-
-    halves: Halves
-
-    @classmethod
-    def of(cls, collection: Collection, query: Rows, doc: Rows) -> PairKeys:
-        """Make the keys of pairs of a collection."""
-        keys = collection.queries.keys[query], collection.documents.keys[doc]
-        return cls(np.concatenate([_halves(k) for k in keys], axis=1))
-
-    def __len__(self) -> int:
-        return len(self.halves)
-
-    def take(self, where: NDArray[np.int64]) -> PairKeys:
-        """Pick some of the pairs."""
-        return PairKeys(self.halves[where])
-
-    def mixed(self) -> Halves:
-        """Number pairs by 64 bits, in which different pairs agree hardly ever (but may)."""
-        return self.halves[:, 0] + self.halves[:, 2] * _MIX
-
-    def columns(self) -> list[pa.Array]:
-        """Give both keys as columns of 16 bytes."""
-        sides = (np.ascontiguousarray(self.halves[:, side]) for side in (slice(0, 2), slice(2, 4)))
-        return [pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(s), [None, pa.py_buffer(s)]) for s in sides]
-
-
-def _halves(keys: NDArray[np.void]) -> Halves:
-    return np.ascontiguousarray(keys).view("<u8").reshape(-1, 2)
+__all__ = ["PairKeys", "ScoreStore", "write_once"]
+ABOUT = "teacher.json"
+_REPLACE = "replace.json"
+_PART = re.compile(r"part-.*\.arrow")
 
 
 class ScoreStore:
@@ -87,35 +57,41 @@ class ScoreStore:
 
     def __init__(self, root: Path, fingerprint: str, name: str = "", kind: str = "") -> None:
         self.folder = root / fingerprint[:16]
-        self._about = {"fingerprint": fingerprint, "name": name, "kind": kind}
-        about = self.folder / "teacher.json"
+        self.about = {"fingerprint": fingerprint, "name": name, "kind": kind}
+        about = self.folder / ABOUT
         if about.is_file() and json.loads(about.read_text("utf-8"))["fingerprint"] != fingerprint:
             raise DataError(f"{self.folder} holds the scores of another teacher", hint="use another --store")
 
     def parts(self) -> list[Path]:
         """List the finished parts; what a killed process left behind is none."""
-        return sorted(self.folder.glob("part-*.parquet"))
+        return [self.folder / name for name in sorted(self._names()) if _PART.fullmatch(name)]
 
-    def append(self, keys: PairKeys, score: Scores32) -> None:
+    def append(self, keys: PairKeys, score: Scores32, lacking: Names[str] = ()) -> str:
         """Add scores, durably: they are there when this returns, or not at all.
 
         Args:
-            keys: n distinct pairs.
+            keys: n pairs. One that the store has already, or that came before, keeps the score it has.
             score: (n,) finite float32.
+            lacking: Names of parts that are known to have none of these pairs, which saves looking there.
+
+        Returns:
+            The name of the new part; empty where all pairs were there.
         """
         if not np.isfinite(score).all():
             raise DataError("only finite scores are stored")
-        # Sorted, so that a lookup walks through memory in order.
-        order = np.argsort(keys.mixed(), kind="stable")
-        columns = [*keys.take(order).columns(), pa.array(np.asarray(score, np.float32)[order])]
-        content = io.BytesIO()
-        table = pa.table(columns, names=["qkey", "dkey", "score"])
-        pq.write_table(table, content, compression="none", use_dictionary=False, write_statistics=False)
-        data = content.getvalue()
-        with writing_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_once(self.folder / "teacher.json", json.dumps(self._about, indent=2).encode())
-            write_once(self.folder / f"part-{hashlib.sha256(data).hexdigest()}.parquet", data)
+        with self.writing():
+            new = np.flatnonzero(np.isnan(self._find(keys, lacking)))
+            if not len(new):
+                return ""
+            keys, score = keys.take(new), np.asarray(score, np.float32)[new]
+            order = keys.order()
+            order = order[keys.take(order).first()]
+            data = encode(keys.take(order), score[order])
+            for path, content in ((self.folder / ABOUT, self._json()), (self._path(data), data)):
+                if not path.exists():
+                    with whole_or_absent(path) as file:
+                        file.write(content)
+            return path.name
 
     def lookup(self, keys: PairKeys) -> Scores32:
         """Find scores.
@@ -126,72 +102,112 @@ class ScoreStore:
         Returns:
             (n,) float32; NaN for a pair that is not in the store.
         """
-        mixed = keys.mixed()
-        order = np.argsort(mixed, kind="stable")
-        asked = _Asked(mixed[order], keys.halves[order])
-        for stored, score in self._batches():
-            asked.fill(stored, score)
-        found = np.empty(len(keys), np.float32)
-        found[order] = asked.score
-        return found
+        return self._find(keys, ())
 
     def missing(self, keys: PairKeys) -> NDArray[np.bool_]:
         """Tell which of n pairs are not in the store."""
         return np.isnan(self.lookup(keys))
 
-    def _batches(self) -> Iterator[tuple[PairKeys, Scores32]]:
-        """Read the parts in the order of their names, in batches of bounded size."""
-        for part in self.parts():
-            try:
-                with pq.ParquetFile(part, memory_map=True) as file:
-                    for batch in file.iter_batches(_BATCH, columns=["qkey", "dkey", "score"]):
-                        keys = [_bytes_of(batch.column(name)) for name in ("qkey", "dkey")]
-                        yield PairKeys(np.concatenate(keys, axis=1)), batch.column("score").to_numpy()
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(
-                    f"{part} is damaged: {error}", hint="remove that file; its pairs are scored again"
-                ) from error
+    def opened(self, besides: Names[str] = ()) -> Iterator[Part]:
+        """Open each part once, in the order of their names; those that appear meanwhile come after them.
 
-
-def _bytes_of(column: pa.Array) -> Halves:
-    data = np.frombuffer(column.buffers()[1], np.uint64, len(column) * 2, column.offset * 16)
-    return data.reshape(-1, 2)
-
-
-class _Asked:
-    """Asked pairs in the order of their mixed keys, being answered."""
-
-    def __init__(self, mixed: Halves, halves: Halves) -> None:
-        self._first, self._which = first_of_each(_as_void(halves))
-        self._mixed, self._halves = mixed[self._first], halves[self._first]
-        self._answer = np.full(len(self._first), np.nan, np.float32)
-
-    @property
-    def score(self) -> Scores32:
-        return self._answer[self._which]
-
-    def fill(self, stored: PairKeys, score: Scores32) -> None:
-        """Answer what this batch of stored pairs answers, and no batch before it did."""
-        mixed = stored.mixed()
-        at = np.searchsorted(self._mixed, mixed)
-        live = np.arange(len(mixed))
+        Args:
+            besides: Names of parts to leave out.
+        """
+        done, listings = set(besides), 0
         while True:
-            # Different pairs may share 64 mixed bits: then they stand side by side, and all are compared in full.
-            inside = at < len(self._mixed)
-            live, at = live[inside], at[inside]
-            same = self._mixed[at] == mixed[live]
-            live, at = live[same], at[same]
-            if not len(live):
+            new = [path for path in self.parts() if path.name not in done]
+            listings += 1
+            # One listing may miss a part that came while it was made, and the one that went for it as well. So the
+            # end is a second listing, or a later one, that shows nothing new.
+            if not new and listings > 1:
                 return
-            equal = (self._halves[at] == stored.halves[live]).all(axis=1)
-            new = np.flatnonzero(equal)[np.isnan(self._answer[at[equal]])]
-            # Reversed, so that of equal pairs in one batch the first counts.
-            self._answer[at[new][::-1]] = score[live[new]][::-1]
-            live, at = live[~equal], at[~equal] + 1
+            for path in new:
+                try:
+                    part = Part.open(path)
+                except FileNotFoundError:
+                    continue
+                done.add(path.name)
+                yield part
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the folder's lock, as its only writer, after mending what a killed one left."""
+        with writing_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder / ".lock"):
+                self._mend()
+                try:
+                    yield
+                finally:
+                    self._mend()
+
+    def replace(self, old: Iterable[Path], new: Iterable[tuple[PairKeys, Scores32]]) -> None:
+        """Put other parts in the place of some, all at once; for who holds the lock.
+
+        Args:
+            old: Finished parts, in the order of their names.
+            new: What each of the others holds: n distinct pairs in order, and their finite scores.
+        """
+        old = list(old)
+        newest = max((path.stat().st_mtime_ns for path in old), default=0)
+        added = [self._write_aside(encode(*content)) for content in new]
+        gone = [path.name for path in old if path.name not in added]
+        if gone:
+            write_json(self.folder / _REPLACE, {"add": added, "drop": gone, "newest": newest})
+            self._mend()
+
+    def mend(self) -> None:
+        """Finish what a killed writer began, if there is such a thing."""
+        if (self.folder / _REPLACE).is_file():
+            with self.writing():
+                pass
+
+    def _find(self, keys: PairKeys, besides: Names[str]) -> Scores32:
+        asked = Asked(keys)
+        for part in self.opened(besides):
+            asked.fill(part)
+        return asked.scores()
+
+    def _write_aside(self, data: memoryview) -> str:
+        path = self._path(data)
+        if not path.exists():
+            with _aside(path).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        return path.name
+
+    def _mend(self) -> None:
+        """Finish a replacement that is decided, and clear away what was never finished."""
+        decided = self.folder / _REPLACE
+        if decided.is_file():
+            plan = json.loads(decided.read_text("utf-8"))
+            for path in (self.folder / name for name in plan["add"]):
+                if _aside(path).exists():
+                    # The age of a score is not that of the tidying.
+                    os.utime(_aside(path), ns=(plan["newest"], plan["newest"]))
+                    _aside(path).replace(path)
+            # From the last name on: of two parts that disagree, the one that counts goes last.
+            for name in sorted(plan["drop"], reverse=True):
+                (self.folder / name).unlink(missing_ok=True)
+            decided.unlink()
+        for name in self._names():
+            if name.endswith(".part"):
+                (self.folder / name).unlink()
+
+    def _names(self) -> list[str]:
+        return os.listdir(self.folder) if self.folder.is_dir() else []  # noqa: PTH208 -- there may be 100,000
+
+    def _path(self, data: memoryview) -> Path:
+        return self.folder / f"part-{hashlib.sha256(data).hexdigest()}.arrow"
+
+    def _json(self) -> bytes:
+        return json.dumps(self.about, indent=2).encode()
 
 
-def _as_void(halves: Halves) -> NDArray[np.void]:
-    return np.ascontiguousarray(halves).view("V32").reshape(-1)
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def write_once(path: Path, data: bytes) -> None:
