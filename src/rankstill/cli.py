@@ -37,9 +37,9 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 Split = Annotated[str, typer.Option(help="Judged split whose queries train.")]
 Teacher = Annotated[
     str,
-    typer.Option(help="minilm (embedded), a model, run:FILE, ensemble:[A]+[B], llm:URL#model=M, ...; docs/teachers.md."),
+    typer.Option(help="minilm (embedded), a model, run:FILE, ensemble:[A]+[B], llm:URL#model=M, ...: docs/teachers.md"),
 ]
-Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher, ...; NAME#option=value.")]
+Strategy = Annotated[str, typer.Option(help="How negatives are chosen: random, bm25, teacher, ...; NAME#option=value")]
 Student = Annotated[str, typer.Option(help="cross-encoder, bi-encoder, or static (a bag of token embeddings).")]
 Layers = Annotated[int, typer.Option(help="Transformer layers kept of the start model; 0 keeps all.")]
 Start = Annotated[str, typer.Option(help="Model that the student starts from: minilm, a folder, or a hub id.")]

@@ -14,6 +14,11 @@ def test_what_is_not_stated_has_a_default():
     assert (read.window, read.stride, read.money, read.transform, read.first) == (8, 4, 2.5, "log-rank", "bm25")
 
 
+def test_a_window_moves_by_half_of_itself_unless_stated():
+    assert LlmReference.parse("llm:http://h/v1#model=m,window=9").stride == 4
+    assert LlmReference("http://h/v1", "m", window=9) == LlmReference("http://h/v1", "m", window=9, stride=4)
+
+
 def test_the_first_order_may_be_another_teacher_with_options_of_its_own():
     read = LlmReference.parse("llm:http://h/v1#model=m,mode=listwise,first=run:a.trec#transform=linear")
     assert read.first == "run:a.trec#transform=linear"

@@ -128,3 +128,25 @@ def test_a_bad_reference_is_told_in_two_lines(rankstill, collection):
     done = rankstill("score", collection.path, "c", "--teacher", "llm:http://h/v1#mode=graded")
     assert done.code == 2
     assert "names no model" in done.err
+
+
+def test_a_dry_run_costs_nothing(server, collection, capfd):
+    from rankstill.studies.estimate import _teacher_seconds
+    from rankstill.teachers import open_teacher
+
+    teacher = open_teacher(f"llm:{server.url}#model=m")
+    assert _teacher_seconds(collection, np.arange(2, dtype=np.uint32), teacher, 1) == 0
+    assert "is not asked in a dry run" in capfd.readouterr().err
+    assert server.requests == []
+
+
+def test_an_ensemble_takes_an_llm(server, collection, tmp_path):
+    server.answer = order_by_value
+    llm = f"llm:{server.url}#model=m,mode=listwise,window=8,stride=4,transform=neg-rank"
+    lines = [f"q{q}\td{d}\t{(d * 7) % 20}" for q in range(4) for d in range(20)]
+    (tmp_path / "l.tsv").write_text("\n".join(lines))
+    reference = f"ensemble:[{llm}]+[labels:{tmp_path}/l.tsv]#normalise=z"
+    done = score(collection.path, pairs(), reference, tmp_path / "out", store=tmp_path / "store")
+    assert len(Pairs.read(done / "scores.parquet")) == 80
+    assert len(server.requests) == 16
+    assert len(list((tmp_path / "store").glob("llm-*.jsonl"))) == 1

@@ -27,8 +27,8 @@ def _one_of(*known: str) -> Any:
 class LlmReference:
     """An LLM teacher: what it is asked, and how it is reached.
 
-    >>> LlmReference.parse("llm:http://localhost:8000/v1#model=m,mode=listwise,window=10").window
-    10
+    >>> LlmReference.parse("llm:http://localhost:8000/v1#model=m,mode=listwise,window=12").stride
+    6
 
     Attributes:
         url: The endpoint up to and without `/chat/completions`.
@@ -41,7 +41,8 @@ class LlmReference:
         without_logprobs: pointwise: Where the endpoint gives none, refuse, or score the answered word +1 or -1.
         grades: graded: The highest grade.
         unreadable: pointwise, graded: An answer that holds no score is refused, or counts as the worst.
-        window, stride: listwise: Documents of one request, and by how many the next one moves to the front.
+        window: listwise: Documents of one request.
+        stride: listwise: By how many places the next window stands nearer to the front; 0 for half the window.
         first: listwise: The order before the first request: bm25, given, or any other teacher's reference.
         transform: listwise: How the final order becomes scores; see `teachers.transforms`.
         key_env: The environment variable that holds the API key; without it, none is sent.
@@ -67,7 +68,7 @@ class LlmReference:
     grades: int = _number(3, 1, 100)
     unreadable: str = _one_of("refuse", "worst")
     window: int = _number(20, 2, 200)
-    stride: int = _number(10, 1, 199)
+    stride: int = _number(0, 0, 199)
     first: str = "bm25"
     transform: str = _one_of("log-rank", "reciprocal-rank", "linear", "neg-rank")
     key_env: str = KEY_ENV
@@ -85,6 +86,8 @@ class LlmReference:
         _refuse_bad_url(self.url)
         for option in fields(self):
             _refuse_bad_value(option, getattr(self, option.name))
+        if not self.stride:
+            object.__setattr__(self, "stride", self.window // 2)
         if self.stride >= self.window:
             raise SpecError(
                 f"stride={self.stride} must be smaller than window={self.window}",
