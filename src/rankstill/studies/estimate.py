@@ -16,7 +16,7 @@ from rich.table import Table
 
 from rankstill.candidates import open_strategy
 from rankstill.collection.store import Collection
-from rankstill.progress import console, say
+from rankstill.progress import console, note, say
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Rows
 from rankstill.students.train import measure_speed, set_threads
@@ -105,6 +105,9 @@ def _dev_pairs(spec: DistillSpec, training: Training) -> int:
 def _teacher_seconds(collection: Collection, queries: Rows, teacher: Teacher, seed: int) -> float:
     """Measure the teacher's seconds per pair, on random pairs; 0 for teachers that only look scores up."""
     if teacher.kind in ("run", "labels"):
+        return 0.0
+    if teacher.kind == "llm":
+        note("an LLM teacher costs money and is not asked in a dry run: its seconds are not counted")
         return 0.0
     rng = rng_for(seed, "plan")
     query = rng.choice(queries, _SAMPLE).astype(np.uint32)
