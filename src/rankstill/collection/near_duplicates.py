@@ -21,14 +21,14 @@ from rankstill.errors import DataError
 WIDTH = 3
 """Words in a shingle."""
 
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 _BITS = 63 // WIDTH
 """Bits of a word's number; a shingle's number is its words' numbers side by side, so that nothing collides."""
 
 _BUCKETS = 20
 """Binary logarithm of the number of counters; shingles that share one look less rare than they are, no more."""
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """So that 0.6 * 5 is 3, and not a little more."""
 
 Codes = NDArray[np.uint64]
@@ -75,7 +75,7 @@ def _shingles(texts: Sequence[str]) -> list[Codes]:
     numbers: dict[str, int] = {}
     found = []
     for text in texts:
-        words = [numbers.setdefault(word, len(numbers) + 1) for word in _WORD.findall(text.lower())]
+        words = [numbers.setdefault(word, len(numbers) + 1) for word in WORD.findall(text.lower())]
         words += [0] * (WIDTH - len(words))
         row = np.array(words, np.uint64)
         runs = len(row) - WIDTH + 1
@@ -96,6 +96,6 @@ def _buckets(codes: Codes) -> NDArray[np.int64]:
 def _prefix(codes: Codes, frequency: NDArray[np.int64], similarity: float) -> list[int]:
     """List the shingles in which this text would meet a text alike, leaving out those that no other text has."""
     counts = frequency[_buckets(codes)]
-    length = len(codes) - math.ceil(similarity * len(codes) - _ROUNDING) + 1
+    length = len(codes) - math.ceil(similarity * len(codes) - ROUNDING) + 1
     order = np.lexsort((codes, counts))[:length]
     return list(codes[order[counts[order] > 1]].tolist())

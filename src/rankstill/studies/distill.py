@@ -13,6 +13,7 @@ from rankstill.candidates import open_strategy
 from rankstill.errors import SpecError, unknown_name
 from rankstill.files import read_manifest, write_json
 from rankstill.groups.build import GroupSpec
+from rankstill.groups.filters.rules import FilterSpec
 from rankstill.measures.describe import DescribeSpec, describe
 from rankstill.measures.effectiveness import DEFAULT_MEASURES
 from rankstill.measures.entropy import default_temperature
@@ -61,6 +62,10 @@ class DistillSpec:
         test_depth: Documents per query in a first stage made here.
         measures, headline: What is measured, and what leads the tables and chooses the interpolation weight.
         on_short: What to do with queries that have too few candidates: "refuse" or "drop".
+        filters: What is taken out of the candidates, as likely to be relevant; nothing unless said.
+        judge: The teacher who judges suspicious candidates, where `filters` has a judge: a reference as for `teacher`.
+        spare: Candidates drawn for each query beyond those of a group, so that filters leave enough; 0 for as many
+            again where there are filters, and none where there are not.
         interpolate: Also evaluate the student interpolated with the first stage.
     """
 
@@ -86,6 +91,9 @@ class DistillSpec:
     measures: tuple[str, ...] = DEFAULT_MEASURES
     headline: str = "nDCG@10"
     on_short: Literal["refuse", "drop"] = "refuse"
+    filters: FilterSpec = field(default_factory=FilterSpec)
+    judge: str = ""
+    spare: int = 0
     interpolate: bool = True
 
     def __post_init__(self) -> None:
@@ -93,8 +101,17 @@ class DistillSpec:
         open_strategy(self.strategy)
         self.train_spec(1.0)
         GroupSpec(self.size)
+        if self.spare < 0:
+            raise SpecError(f"cannot draw {self.spare} spare candidates", hint="--spare takes 0 or more")
+        if bool(self.judge) != (self.filters.judge is not None):
+            raise SpecError("a judge needs a reference and a rule", hint="give both `judge` and `filters.judge`")
         if self.headline not in self.measures:
             raise unknown_name("headline", self.headline, self.measures)
+
+    @property
+    def spares(self) -> int:
+        """How many candidates are drawn for each query beyond those of a group."""
+        return self.spare or (self.size - 1 if self.filters else 0)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -150,7 +167,8 @@ def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
     # Tests come first: a wrong one is refused before hours of training.
     tests = own_tests(out, training, spec.tests)
-    groups = groups_of(out, training, teacher, spec.strategy, spec)
+    judge = open_teacher(spec.judge, precision=spec.precision) if spec.judge else None
+    groups = groups_of(out, training, teacher, spec.strategy, spec, judge)
     temperature = spec.temperature or default_temperature(Groups.read(groups.groups / "groups.parquet").score)
     described = describe_groups(out, training, [groups], temperature, spec.seed)
     model = train(
@@ -172,7 +190,9 @@ def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint
     )
 
 
-def groups_of(out: Path, training: Training, teacher: Teacher, strategy: str, spec: DistillSpec) -> Negatives:
+def groups_of(
+    out: Path, training: Training, teacher: Teacher, strategy: str, spec: DistillSpec, judge: Teacher | None = None
+) -> Negatives:
     """Make one strategy's groups as a spec says."""
     return make_groups(
         out,
@@ -183,6 +203,9 @@ def groups_of(out: Path, training: Training, teacher: Teacher, strategy: str, sp
         depth=spec.depth,
         seed=spec.seed,
         on_short=spec.on_short,
+        filters=spec.filters,
+        judge=judge,
+        spare=spec.spares,
     )
 
 
@@ -285,6 +308,12 @@ def notes(training: Training, tests: Sequence[Test], made: Sequence[Negatives]) 
                 f"No judgements for {counts['stand_ins']} of {counts['groups']} queries: the teacher's best document "
                 "stands in for the positive."
             )
+        filtered = counts.get("filters", {}).items()
+        found += [
+            f"Filter {name} took {c['dropped']:,} of {c['of']:,} {negatives.strategy} candidates out of the negatives."
+            for name, c in filtered
+            if c["dropped"]
+        ]
         dropped = counts["dropped_short"] + read_manifest(negatives.candidates)["counts"]["dropped"]
         if dropped:
             found.append(f"{dropped} queries had too few {negatives.strategy} candidates and were dropped.")

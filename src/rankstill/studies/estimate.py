@@ -71,7 +71,9 @@ def plan(spec: DistillSpec, folder: Path) -> list[Line]:
     return [
         Line("load", f"{len(opened.documents):,} documents, {len(opened.queries):,} queries", loading),
         Line(
-            "sample", f"{queries:,} queries x {spec.size - 1} from {spec.strategy}", documents / 25_000 + queries / 500
+            "sample",
+            f"{queries:,} queries x {spec.size - 1 + spec.spares} from {spec.strategy}",
+            documents / 25_000 + queries / 500,
         ),
         Line("score", f"{asked:,} pairs asked, at most {unique:,} scored by {teacher.name}", unique * per_pair),
         Line("group", f"{queries:,} groups of {spec.size}", queries / 20_000),
@@ -91,7 +93,7 @@ def _pairs(spec: DistillSpec, training: Training) -> tuple[int, int]:
     """Count the pairs asked for in training, and those that are distinct for certain to be scored at most."""
     queries = len(training.split.train)
     # Without judgements one more candidate is drawn: the teacher's best becomes the positive.
-    others = spec.size - 1 if training.split.judged else spec.size
+    others = (spec.size - 1 if training.split.judged else spec.size) + spec.spares
     drawn = queries * others + len(training.positives())
     needs = open_strategy(spec.strategy).needs()
     wider = queries * (needs.depth or spec.depth) if needs.wider else 0

@@ -27,6 +27,7 @@ from rankstill.collection.splits import Split, positives_of, training_split
 from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
 from rankstill.groups.build import GroupSpec, build_groups
+from rankstill.groups.filters.rules import FilterSpec
 from rankstill.records import Candidates, Pairs, Rows
 from rankstill.runs.first_stage import FirstStageSpec, first_stage
 from rankstill.teachers import Encoder, Teacher, encode_collection, score
@@ -166,20 +167,26 @@ def make_groups(
     depth: int,
     seed: int,
     on_short: OnShort,
+    filters: FilterSpec | None = None,
+    judge: Teacher | None = None,
+    spare: int = 0,
 ) -> Negatives:
     """Sample a strategy's negatives, score them, and build groups.
 
     A strategy that chooses by the teacher's scores (`teacher`, `stratified`, ...) first has a wider list scored whole.
+    So many `spare` candidates are drawn beyond those of a group, so that filters leave enough.
     """
     folder, split = out / "negatives" / slug(strategy), training.split
     # Where nobody judged, one more candidate is drawn: the teacher's best becomes the positive.
-    wanted = size - 1 if split.judged else size
+    wanted = (size - 1 if split.judged else size) + spare
     spec = SampleSpec(strategy, wanted, depth, seed, split.judged, on_short)
     drawn = draw(training.path, spec, split.train, folder / "candidates", store=out / "store", teacher=teacher)
     asked = [Candidates.read(drawn.candidates / CANDIDATES).pairs, training.positives()]
     scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
-    group_spec = GroupSpec(size, seed, split.judged, on_short)
-    groups = build_groups(training.path, drawn.candidates, scores, folder / "groups", group_spec)
+    group_spec = GroupSpec(size, seed, split.judged, on_short, filters or FilterSpec())
+    groups = build_groups(
+        training.path, drawn.candidates, scores, folder / "groups", group_spec, judge=judge, store=out / "store"
+    )
     return Negatives(strategy, drawn.candidates, scores, groups, drawn.wider)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,15 @@ class JudgeSpec:
         if self.action not in ACTIONS:
             raise unknown_name("judge's action", self.action, ACTIONS)
         _refuse_infinite(judge_threshold=self.threshold, suspicious=self.suspicious)
+
+
+def judge_spec(reference: str, threshold: float, action: str, suspicious: float) -> JudgeSpec | None:
+    """Make the judge's rule of a command line; None where no judge is named.
+
+    Raises:
+        SpecError: The action is unknown, or a number is not finite.
+    """
+    return JudgeSpec(threshold, cast(Action, action), suspicious) if reference else None
 
 
 @dataclass(frozen=True)
