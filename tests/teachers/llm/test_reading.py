@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankstill.teachers.llm import reading
@@ -96,6 +96,7 @@ def test_an_answer_that_names_nothing_is_not_readable():
     assert reading.order(Answer("[4]", None, "", None), 4).readable
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.text(), st.integers(1, 30))
 def test_any_text_gives_a_permutation_and_a_true_count(text, count):
     found = reading.order(Answer(text, None, "", None), count)
@@ -104,6 +105,7 @@ def test_any_text_gives_a_permutation_and_a_true_count(text, count):
     assert min(found.doubled, found.unknown) >= 0
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.text(), st.integers(1, 100))
 def test_any_text_gives_a_grade_in_range_or_none(text, highest):
     score = reading.grade(text, highest).score
