@@ -28,7 +28,7 @@ from rankstill.teachers.store_care import compact
 
 TEACHER = "ab" * 32
 BATCH = 7
-_LIFE = 0.16
+_LIFE = 0.12
 """Seconds that a writer lives at most."""
 
 

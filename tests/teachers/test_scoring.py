@@ -11,6 +11,8 @@ from rankstill.files import read_manifest
 from rankstill.records import Pairs
 from rankstill.teachers import open_teacher
 from rankstill.teachers.scoring import lookup, score
+from rankstill.teachers.store import ScoreStore
+from rankstill.teachers.store_verify import verify
 from tests.tiny_collections import make_collection, word_collection
 from tests.tiny_models import tiny_bi_encoder, tiny_cross_encoder
 
@@ -169,6 +171,20 @@ def test_a_kill_between_two_writes_does_no_harm(tmp_path, collection, monkeypatc
     assert calls(out) == calls(whole)
     later = score(collection.path, every(collection), Counting(), tmp_path / "later", tmp_path / "store2")
     assert calls(later)["scored"] == 0, "the store has everything"
+
+
+def test_a_long_run_merges_the_parts_that_it_adds(tmp_path, collection, monkeypatch):
+    """24 pairs in 12 chunks: each five parts become one; nothing is stored twice, nothing scored again."""
+    monkeypatch.setattr("rankstill.teachers.scoring._MANY", 5)
+    store = tmp_path / "store"
+    score(collection.path, pairs((0, 1)), Counting(), tmp_path / "before", store)
+    out = score(collection.path, every(collection), Counting(chunk=2), tmp_path / "out", store)
+    kept = ScoreStore(store, Counting().fingerprint)
+    assert sorted(len(part) for part in kept.opened()) == [1, 1, 2, 10, 10]
+    assert verify(kept).repeated == 0
+    again = score(collection.path, every(collection), Counting(), tmp_path / "again", store)
+    assert calls(again)["scored"] == 0
+    assert (again / "scores.parquet").read_bytes() == (out / "scores.parquet").read_bytes()
 
 
 def test_a_store_outlives_a_damaged_leftover(tmp_path, collection):

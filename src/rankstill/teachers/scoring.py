@@ -30,9 +30,12 @@ from rankstill.teachers.distinct import first_of_each
 from rankstill.teachers.ensemble import EnsembleTeacher
 from rankstill.teachers.llm.teacher import LlmTeacher
 from rankstill.teachers.store import PairKeys, ScoreStore
+from rankstill.teachers.store_care import merge_parts
 from rankstill.teachers.teacher import Teacher, open_teacher
 
 SCORES = "scores.parquet"
+_MANY = 1000
+"""Parts that one run adds to the store before it merges them: files in one folder make each addition slower."""
 _TABLES = ("candidates.parquet", SCORES, "run.parquet")
 
 
@@ -160,7 +163,9 @@ class _Job:
         )
         self.query, self.doc = query[first], doc[first]
         self.several = len(first) > len(np.unique(numbers[0]))
+        # Parts of the store that have none of the waiting pairs: those that were asked, and those of this run.
         self.lacking: frozenset[str] = frozenset()
+        self.added: list[str] = []
         self.known = self._known()
         self.waiting = np.flatnonzero(np.isnan(self.known))
 
@@ -210,8 +215,14 @@ class _Job:
 
     def _keep(self, where: Any, scores: Scores32) -> None:
         # Also a chunk found finished: the kill may have come before the store had it. Nothing is stored twice.
-        if self.store is not None:
-            self.lacking |= {self.store.append(self._keys(where), scores, self.lacking)}
+        if self.store is None:
+            return
+        self.added.append(self.store.append(self._keys(where), scores, {*self.lacking, *self.added}))
+        if len(self.added) >= _MANY:
+            with self.store.writing():
+                there = [path for path in self.store.parts() if path.name in self.added]
+                self.lacking |= {*merge_parts(self.store, there)}
+            self.added = []
 
     def _refuse_bad_scores(self, scores: Scores32, where: Any) -> None:
         name = self.teacher.name

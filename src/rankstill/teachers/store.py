@@ -142,12 +142,15 @@ class ScoreStore:
                 finally:
                     self._mend()
 
-    def replace(self, old: Iterable[Path], new: Iterable[tuple[PairKeys, Scores32]]) -> None:
+    def replace(self, old: Iterable[Path], new: Iterable[tuple[PairKeys, Scores32]]) -> list[str]:
         """Put other parts in the place of some, all at once; for who holds the lock.
 
         Args:
             old: Finished parts, in the order of their names.
             new: What each of the others holds: n distinct pairs in order, and their finite scores.
+
+        Returns:
+            The names of the others.
         """
         old = list(old)
         newest = max((path.stat().st_mtime_ns for path in old), default=0)
@@ -156,6 +159,7 @@ class ScoreStore:
         if gone:
             write_json(self.folder / _REPLACE, {"add": added, "drop": gone, "newest": newest})
             self._mend()
+        return added
 
     def mend(self) -> None:
         """Finish what a killed writer began, if there is such a thing."""

@@ -7,6 +7,7 @@ the scores that stay at any moment, and writers wait for the folder's lock.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def compact(store: ScoreStore) -> tuple[int, int]:
     """
     with store.writing():
         old = store.parts()
-        parts = [Part.open(path) for path in old]
-        store.replace(old, (piece.distinct() for piece in merged(parts, store.folder)))
+        merge_parts(store, old)
         return len(old), len(store.parts())
+
+
+def merge_parts(store: ScoreStore, old: Sequence[Path]) -> list[str]:
+    """Merge some parts, for who holds the lock; give the names of those that stand for them.
+
+    Not all at once makes sense where no pair stands in two parts, as among those that `append` wrote.
+    """
+    parts = [Part.open(path) for path in old]
+    return store.replace(old, (piece.distinct() for piece in merged(parts, store.folder)))
