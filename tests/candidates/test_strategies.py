@@ -14,6 +14,20 @@ from rankstill.files import read_manifest
 from rankstill.records import Pairs
 from tests.tiny_collections import make_collection, word_collection
 
+WITH_OPTIONS = {
+    "bm25 range": "bm25#skip=5,depth=40,k1=0.9,b=0.4,analyser=plain",
+    "dense range": "dense#skip=3,depth=30",
+    "run range": "run:DIR/1.run#skip=4,depth=30,missing=skip",
+    "hard negatives of one system": "hard-negatives:DIR/hard.jsonl#systems=two",
+    "fused ensemble": "ensemble:DIR/*.run#fuse=60,depth=30",
+    "ensemble of strategies": "ensemble#of=(bm25#skip=2)+(run:DIR/1.run)+dense+teacher",
+    "mixture of three": "mixture:bm25*3+(run:DIR/1.run)+stratified",
+    "mixture in a mixture": "mixture:(mixture:bm25+random)+dense",
+    "trisampler by the positive": "trisampler#weight=positive,angle=90",
+}
+"""More references, by what they are; DIR stands for the folder of the files."""
+EVERY = [*STRATEGIES, *WITH_OPTIONS]
+
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
@@ -33,6 +47,7 @@ def references(collection, tmp_path_factory):
     found["run"] = f"run:{folder}/0.run"
     found["ensemble"] = f"ensemble:{folder}/*.run"
     found["hard-negatives"] = f"hard-negatives:{folder}/hard.jsonl"
+    found |= {name: reference.replace("DIR", str(folder)) for name, reference in WITH_OPTIONS.items()}
     return found
 
 
@@ -76,14 +91,14 @@ def _drawn(collection, strategy, queries, **options):
     return {q: found.doc[s].tolist() for q, s in found.per_query().items()}
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("strategy", EVERY)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     queries=st.lists(st.integers(0, 19), min_size=1, max_size=6, unique=True), seed=st.integers(0, 9), data=st.data()
 )
 def test_draws_are_right(collection, references, strategy, queries, seed, data):
-    negatives = data.draw(st.integers(2, 12))
     strategy = references[strategy]
+    negatives = data.draw(st.integers(4, 12))
     request = _request(collection, queries, seed, negatives, max(negatives, 20))
     drawn = _drawn(collection, strategy, queries, seed=seed, negatives=negatives)
     assert list(drawn) == queries
@@ -91,9 +106,11 @@ def test_draws_are_right(collection, references, strategy, queries, seed, data):
         assert len(docs) == negatives
         assert len(set(docs)) == len(docs)
         assert not set(docs) & set(request.positives[query].tolist())
+    shuffled = data.draw(st.permutations(queries))
+    assert _drawn(collection, strategy, shuffled, seed=seed, negatives=negatives) == drawn
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", EVERY)
 def test_a_draw_does_not_depend_on_the_other_queries(collection, references, strategy):
     strategy = references[strategy]
     together = _drawn(collection, strategy, [3, 5, 8])
@@ -101,11 +118,47 @@ def test_a_draw_does_not_depend_on_the_other_queries(collection, references, str
     assert _drawn(collection, strategy, [8, 3, 5]) == together
 
 
-@pytest.mark.parametrize("strategy", sorted(set(STRATEGIES) - {"teacher"}))
+@pytest.mark.parametrize("strategy", sorted(set(EVERY) - {"teacher"}))
 def test_another_seed_is_another_draw(collection, references, strategy):
     strategy = references[strategy]
     assert _drawn(collection, strategy, [3, 5, 8], seed=1) == _drawn(collection, strategy, [3, 5, 8], seed=1)
     assert _drawn(collection, strategy, [3, 5, 8], seed=1) != _drawn(collection, strategy, [3, 5, 8], seed=2)
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+def test_what_is_drawn_is_told_in_full(collection, references, strategy):
+    found = draw(references[strategy], _request(collection, [3, 5], negatives=6))
+    known = np.isfinite(found.probability)
+    assert (found.probability[known] > 0).all()
+    assert (found.probability[known] <= 1).all()
+    assert found.source.max() < max(len(found.sources), 1)
+    assert found.sources == () or len(found.sources) >= 2 or "one system" in strategy
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+def test_two_references_of_one_strategy_draw_the_same(collection, references, strategy):
+    first, again = references[strategy], str(open_strategy(references[strategy]))
+    assert _drawn(collection, first, [3, 5]) == _drawn(collection, again, [3, 5])
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+def test_more_than_there_is_gives_all_or_is_refused(collection, references, strategy):
+    request = _request(collection, [3], negatives=250, depth=250)
+    if strategy in {"random", "mixture", "bm25 range", "dense range", "run range", "fused ensemble"}:
+        with pytest.raises((DataError, SpecError), match=r"cannot draw|are needed"):
+            draw(references[strategy], request)
+        return
+    drawn = draw(references[strategy], request).doc.tolist()
+    assert 0 < len(set(drawn)) == len(drawn) < 250
+
+
+def test_a_request_is_checked(collection):
+    with pytest.raises(DataError, match="at least one document per query, asked for 0"):
+        _request(collection, [1], negatives=0)
+    with pytest.raises(DataError, match="cannot draw 9 documents from the first 8"):
+        _request(collection, [1], negatives=9, depth=8)
+    with pytest.raises(DataError, match="1 of 3 queries to draw for come twice"):
+        Request(collection, np.array([1, 2, 1], np.uint32), {}, 1, 1, 1)
 
 
 @pytest.mark.parametrize("strategy", ["random", "bm25", "dense", "teacher", "stratified", "mixture", "trisampler"])
@@ -127,25 +180,6 @@ def test_bm25_draws_from_the_first_documents_only(collection):
     first = _drawn(collection, "bm25", [4], negatives=20, depth=20)[4]
     for seed in range(10):
         assert set(_drawn(collection, "bm25", [4], seed=seed, negatives=5, depth=20)[4]) <= set(first)
-
-
-def test_random_reaches_every_document(collection):
-    seen = {d for seed in range(150) for d in _drawn(collection, "random", [4], seed=seed, negatives=12)[4]}
-    assert len(seen) == len(collection.documents) - 1  # all but the positive
-
-
-def test_random_is_uniform(tmp_path):
-    collection = make_collection(
-        tmp_path / "c", {f"d{i}": f"t{i}" for i in range(101)}, {"q": "x"}, [("train", "q", "d0", 1)]
-    )
-    positives = collection.qrels("train").positives()
-    draws = [
-        draw("random", Request(collection, np.array([0], np.uint32), positives, 10, 10, seed)).doc
-        for seed in range(2000)
-    ]
-    counts = np.bincount(np.concatenate(draws), minlength=101)[1:]
-    # 2,000 draws of 10 of 100: each 200 times, standard deviation sqrt(2000 * 0.1 * 0.9) = 13.4
-    assert abs(counts - 200).max() < 5 * 13.4
 
 
 def test_random_refuses_when_too_few_are_left(tmp_path):
