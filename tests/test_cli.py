@@ -120,8 +120,10 @@ def test_a_broken_line_is_named(rankstill, tmp_path, line, message):
 
 def _is_an_error(done, code: int, message: str, hint: str) -> None:
     assert done.code == code, done.err
-    error, *rest = [line for line in done.err.splitlines() if not line.startswith("note: ")]
-    assert error.startswith("error: ")
+    lines = done.err.splitlines()
+    assert any(line.startswith("error: ") for line in lines), done.err
+    # Notes, and the progress of what took longer than a second, stand before it.
+    error, *rest = lines[next(i for i, line in enumerate(lines) if line.startswith("error: ")) :]
     assert message in error
     assert len(rest) == 1, done.err
     assert rest[0].startswith("hint: ")

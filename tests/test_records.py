@@ -126,7 +126,7 @@ def test_the_same_values_are_the_same_bytes(tmp_path):
     rng = np.random.default_rng(0)
     table = groups(rng.normal(size=(500, 16)))
     table.write(tmp_path / "one")
-    other = Groups(*(np.array(getattr(table, c), order="F") for c in ("query", "doc", "score", "label")))
+    other = Groups(*(np.array(getattr(table, c), order="F") for c in ("query", "doc", "score", "label", "probability")))
     other.write(tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 

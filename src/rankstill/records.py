@@ -7,7 +7,7 @@ edges only. Every table checks itself when it is made, so what crosses a folder 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,14 +30,15 @@ def write_parquet(path: Path, columns: dict[str, Any]) -> None:
         pq.write_table(table, file, compression="zstd", write_statistics=False)
 
 
-def read_parquet(path: Path, columns: list[str]) -> dict[str, Any]:
-    """Read the named columns of a Parquet file as numpy arrays.
+def read_parquet(path: Path, columns: list[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the named columns of a Parquet file, and those of the optional ones that it has, as Arrow columns.
 
     Raises:
         DataError: The file is missing, is not Parquet, or lacks one of the columns.
     """
     try:
-        table = pq.read_table(path, columns=columns, memory_map=True)
+        there = [c for c in optional if c in pq.read_schema(path).names]
+        table = pq.read_table(path, columns=[*columns, *there], memory_map=True)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}", hint="run the stage that writes it") from None
     except pa.ArrowException as error:
@@ -46,7 +47,7 @@ def read_parquet(path: Path, columns: list[str]) -> dict[str, Any]:
         ) from error
     if missing := [c for c in columns if c not in table.column_names]:
         raise DataError(f"{path} has no column {missing[0]!r}; it has {table.column_names}")
-    return {name: table.column(name) for name in columns}
+    return {name: table.column(name) for name in [*columns, *there]}
 
 
 def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
@@ -194,9 +195,12 @@ class Candidates:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote, without the sources' names."""
-        columns = read_parquet(path, list(_DRAWN))
-        query, doc, score, probability, source = (_flat(columns[c]) for c in _DRAWN)
+        """Read what `write` wrote, without the sources' names; or a table of the first three columns alone."""
+        columns = read_parquet(path, ["query", "doc", "score"], ("probability", "source"))
+        query, doc, score = (_flat(columns[c]) for c in ("query", "doc", "score"))
+        probability, source = np.full(len(doc), np.nan, np.float32), np.zeros(len(doc), np.uint8)
+        if "probability" in columns:
+            probability, source = _flat(columns["probability"]), _flat(columns["source"])
         return cls(query, doc, score, probability, source)
 
 
@@ -241,6 +245,9 @@ class Qrels:
         return {int(q): d for q, d in zip(rows, parts, strict=True)}
 
 
+_LISTS = ("doc", "score", "label", "probability")
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Training examples: a query, its positive, and k-1 others, with the teacher's score of each.
@@ -250,16 +257,21 @@ class Groups:
         doc: (n, k) uint32; column 0 is the positive (or its stand-in, the teacher's best).
         score: (n, k) float32 teacher scores; finite.
         label: (n, k) float32; 1 for a positive, 0 for the others.
+        probability: (n, k) float32: how likely the document was to come into the group, over seeds; 1 for the positive,
+            NaN where the strategy cannot say (everywhere, unless given).
     """
 
     query: Rows
     doc: Rows
     score: Scores32
     label: Scores32
+    probability: Scores32 = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
-        _same_length(query=self.query, doc=self.doc, score=self.score, label=self.label)
-        if not self.doc.shape == self.score.shape == self.label.shape:
+        if not self.probability.size:
+            object.__setattr__(self, "probability", np.full(self.doc.shape, np.nan, np.float32))
+        _same_length(query=self.query, **{name: getattr(self, name) for name in _LISTS})
+        if not self.doc.shape == self.score.shape == self.label.shape == self.probability.shape:
             raise DataError(f"groups differ in size: {self.doc.shape}, {self.score.shape}, {self.label.shape}")
         bad = np.flatnonzero(~np.isfinite(self.score).all(axis=1)) if len(self) else np.empty(0)
         if len(bad):
@@ -276,13 +288,12 @@ class Groups:
         return int(self.doc.shape[1])
 
     def write(self, path: Path) -> None:
-        """Write as Parquet: query uint32; doc, score, label as lists of fixed size k."""
+        """Write as Parquet: query uint32; doc, score, label, probability as lists of fixed size k."""
 
         def lists(matrix: NDArray[Any]) -> pa.Array:
             return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), self.size)
 
-        columns = {"query": self.query, "doc": lists(self.doc), "score": lists(self.score), "label": lists(self.label)}
-        write_parquet(path, columns)
+        write_parquet(path, {"query": self.query, **{name: lists(getattr(self, name)) for name in _LISTS}})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -291,12 +302,13 @@ class Groups:
         Raises:
             DataError: The file is missing or is another table, or its lists are not of one fixed size.
         """
-        columns = read_parquet(path, ["query", "doc", "score", "label"])
-        sizes = {name: getattr(columns[name].type, "list_size", None) for name in ("doc", "score", "label")}
+        columns = read_parquet(path, ["query", *_LISTS[:3]], _LISTS[3:])
+        lists = [name for name in _LISTS if name in columns]
+        sizes = {name: getattr(columns[name].type, "list_size", None) for name in lists}
         size = sizes["doc"]
         if size is None or set(sizes.values()) != {size}:
             raise DataError(
                 f"{path} does not hold groups: doc, score and label are not lists of one fixed size (found: {sizes})",
                 hint="run `rankstill group`, or write Arrow's fixed-size lists",
             )
-        return cls(_flat(columns["query"]), *(_matrix(columns[c], size) for c in ("doc", "score", "label")))
+        return cls(_flat(columns["query"]), *(_matrix(columns[c], size) for c in lists))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
 from rankstill.files import Json, read_manifest, run_stage, to_json
-from rankstill.groups.filters.apply import filter_candidates
+from rankstill.groups.filters.apply import Parts, filter_candidates
 from rankstill.groups.filters.dropped import DROPPED
 from rankstill.groups.filters.rules import FilterSpec
 from rankstill.progress import note
 from rankstill.randomness import rng_for
-from rankstill.records import Groups, Pairs, Rows
+from rankstill.records import Candidates, Groups, Pairs, Rows
 from rankstill.teachers import Teacher, lookup
 
 GROUPS = "groups.parquet"
@@ -84,19 +84,29 @@ def build_groups(
 
     def build(work: Path) -> Mapping[str, Any]:
         opened = Collection(collection)
-        drawn = Pairs.read(candidates / "candidates.parquet")
+        candidate = Candidates.read(candidates / "candidates.parquet")
+        drawn = candidate.pairs
         scored = Pairs.read(scores / "scores.parquet")
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
         pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query())), {}
         if spec.filters:
+            sources = list(read_manifest(candidates)["counts"].get("sources", ()))
             found = filter_candidates(
-                opened, drawn, scored, positives, spec.filters, judge=judge, folder=work, store=store
+                opened,
+                drawn,
+                scored,
+                positives,
+                spec.filters,
+                judge=judge,
+                folder=work,
+                store=store,
+                parts=Parts(candidate.source, sources) if sources else None,
             )
             found.dropped.write(work / DROPPED)
             left = [q for q in pool.queries if q not in set(found.without.tolist())]
             pool, filtered = _Pool(found.kept, found.relevant, left), {"filters": found.counts}
         groups, counts = _assemble(opened, pool, scored, positives, spec)
-        groups.write(work / GROUPS)
+        with_probabilities(groups, candidate, pool.drawn).write(work / GROUPS)
         sampled, paid = read_manifest(candidates), read_manifest(scores)
         return {
             **counts,
@@ -161,6 +171,28 @@ def _assemble(
         "dropped_short": len(short),
         "stand_ins": stand_ins,
     }
+
+
+def with_probabilities(groups: Groups, drawn: Candidates, left: Pairs) -> Groups:
+    """Fill in how likely each document was to come into its group: into the draw, and from there into the group.
+
+    Args:
+        groups: Without probabilities.
+        drawn: The candidates, with theirs.
+        left: Those of them that groups were chosen from.
+    """
+    keys = drawn.pairs.key()
+    order = np.argsort(keys, kind="stable")
+    asked = (np.repeat(groups.query, groups.size).astype(np.uint64) << np.uint64(32)) | groups.doc.reshape(-1)
+    at = np.minimum(np.searchsorted(keys, asked, sorter=order), max(len(keys) - 1, 0))
+    found = (keys[order[at]] == asked).reshape(groups.doc.shape)
+    probability = np.where(found, drawn.probability[order[at]].reshape(found.shape), np.nan)
+    queries, counts = np.unique(left.query, return_counts=True)
+    # A stand-in for the positive is a candidate too, but not one that the others were chosen from.
+    pool = counts[np.searchsorted(queries, groups.query)] - found[:, 0]
+    probability *= np.minimum((groups.size - 1) / pool, 1)[:, None]
+    probability[:, 0] = 1
+    return replace(groups, probability=probability.astype(np.float32))
 
 
 def _choose(rng: np.random.Generator, relevant: NDArray[np.bool_], count: int) -> NDArray[np.int64]:

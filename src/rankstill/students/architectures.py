@@ -98,6 +98,20 @@ class Student(Protocol):
         ...
 
 
+def refuse_unfit(spec: StudentSpec) -> None:
+    """Look at a student's start model before anything is paid for.
+
+    Raises:
+        ModelError: It is refused, or no student can start from it.
+        SpecError: It has fewer layers, or takes fewer tokens, than asked.
+    """
+    start = str(resolve_model(spec.start))
+    if spec.architecture != "static":
+        from rankstill.students.transformer import load_options
+
+        load_options(spec, start)
+
+
 def build_student(spec: StudentSpec, seed: int, precision: torch.dtype = torch.float32) -> Student:
     """Make an untrained student.
 

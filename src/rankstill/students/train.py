@@ -18,18 +18,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError, unknown_name
-from rankstill.files import cores, run_stage
+from rankstill.files import cores, read_manifest, run_stage
 from rankstill.models import model_fingerprint, resolve_model
 from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
-from rankstill.records import Groups, write_parquet
+from rankstill.records import Groups, Rows, write_parquet
 from rankstill.students.architectures import Batch, Student, StudentSpec, build_student
 from rankstill.students.card import CARD, read_counts, write_card
 from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
+from rankstill.students.in_batch import InBatch
 from rankstill.students.losses import LOSSES, floor
 from rankstill.students.tokens import DONE, TokenTable, tokenise
 from rankstill.teachers.precision import Precision, body_precision
@@ -60,6 +61,10 @@ class TrainSpec:
         clip: Gradients longer than this are shortened to it.
         seed: Of new weights, data order and dropout.
         precision: Of the student's body while training; its score head and the loss are float32 always.
+        correct: Correct `lce` or `kl` for the draw: a document that was drawn with probability p counts 1/p times in
+            the normaliser, as if its whole list stood in the group (CoRR, arXiv 2206.14649, equation 8).
+        in_batch: Let every document of a batch serve every query of it as a negative; for `lce`, and students that
+            encode texts one by one.
     """
 
     student: StudentSpec
@@ -75,6 +80,8 @@ class TrainSpec:
     clip: float = 1.0
     seed: int = 1
     precision: Precision = "auto"
+    correct: bool = False
+    in_batch: bool = False
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -83,6 +90,14 @@ class TrainSpec:
             raise SpecError("temperatures are above 0")
         if min(self.batch_groups, self.epochs, self.documents, self.learning_rate) < 0:
             raise SpecError("batch_groups, epochs, documents and learning_rate are not negative")
+
+        if self.correct and self.loss not in ("lce", "kl"):
+            raise SpecError(f"only lce and kl have a normaliser to correct, not {self.loss}", hint="--loss kl")
+        if self.in_batch and (self.loss != "lce" or self.student.architecture == "cross-encoder" or self.correct):
+            raise SpecError(
+                "in-batch negatives have no teacher scores and cost a cross-encoder a pass for each pair",
+                hint="use them with --loss lce, a bi-encoder or static student, and no correction",
+            )
 
     @property
     def batch(self) -> int:
@@ -123,7 +138,8 @@ def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpo
         # The card comes last: where it stands, a kill before the manifest loses nothing.
         if not (work / CARD).is_file():
             table = Groups.read(groups / "groups.parquet")
-            run = _Run(Collection(collection), table, spec, work, checkpoint_every)
+            opened = Collection(collection)
+            run = _Run(opened, table, spec, work, checkpoint_every, _positives(opened, groups, spec))
             run.finish(run.fit(), collection, groups)
         (work / _CHECKPOINT).unlink(missing_ok=True)
         return read_counts(work)
@@ -136,10 +152,34 @@ def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpo
     return run_stage(out, stage="train", spec=spec, inputs=inputs, build=build)
 
 
+def _positives(collection: Collection, groups: Path, spec: TrainSpec) -> dict[int, Rows]:
+    """List the positives of the split that the groups were built from, where in-batch negatives need them."""
+    split = read_manifest(groups)["spec"].get("split", "")
+    return collection.qrels(split).positives(collection.relevant_from) if spec.in_batch and split else {}
+
+
+def _refuse_unknown_draws(groups: Groups) -> None:
+    unknown = np.isnan(groups.probability).any(axis=1)
+    if unknown.any():
+        raise DataError(
+            f"{int(unknown.sum())} of {len(groups)} groups hold documents of which the strategy cannot say how likely "
+            "it was to draw them",
+            hint="train without the correction, or draw by random, bm25, dense, run or stratified",
+        )
+
+
 class _Run:
     """One training run: its data, its student, its optimizer."""
 
-    def __init__(self, collection: Collection, groups: Groups, spec: TrainSpec, work: Path, every: float) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        groups: Groups,
+        spec: TrainSpec,
+        work: Path,
+        every: float,
+        positives: Mapping[int, Rows] | None = None,
+    ) -> None:
         if not len(groups):
             raise DataError("there are no groups to train on", hint="look at the counts of the stage `group`")
         torch.use_deterministic_algorithms(True)
@@ -152,6 +192,9 @@ class _Run:
         self.optimizer = _optimizer(self.student, spec)
         self._order = -1, np.empty(0, np.int64)
         self.steps = spec.steps(len(groups), groups.size)
+        if spec.correct:
+            _refuse_unknown_draws(groups)
+        self.in_batch = InBatch(groups, collection.documents, positives or {}) if spec.in_batch else None
 
     def fit(self) -> Curve:
         """Take all steps that a checkpoint does not have already."""
@@ -180,15 +223,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(seed_for(self.spec.seed, "dropout", step) % 2**63)
-        teacher, labels = torch.from_numpy(self.groups.score[rows]), torch.from_numpy(self.groups.label[rows])
-        scores = self.student.scores(self.data.batch(rows), self.precision, _BUDGET).view(teacher.shape)
-        loss = LOSSES[self.spec.loss](
-            scores,
-            teacher,
-            labels,
-            temperature=self.spec.temperature,
-            student_temperature=self.spec.student_temperature or self.student.temperature,
-        )
+        loss, low = self._loss(rows)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DataError(
@@ -199,8 +234,28 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), self.spec.clip)
         self.optimizer.step()
-        low = float(floor(self.spec.loss, teacher, labels, temperature=self.spec.temperature))
         return {"loss": value, "excess": value - low, "learning_rate": rate}
+
+    def _loss(self, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+        """Compute the loss of some groups, and the least value that it could have."""
+        spec, groups = self.spec, self.groups
+        temperature = spec.student_temperature or self.student.temperature
+        mask = None
+        if self.in_batch is None:
+            teacher, labels = torch.from_numpy(groups.score[rows]), torch.from_numpy(groups.label[rows])
+            batch = self.data.batch(rows)
+        else:
+            docs, label, counts = self.in_batch.over(rows)
+            labels, mask = torch.from_numpy(label), torch.from_numpy(counts)
+            teacher, batch = torch.zeros_like(labels), self.data.every_pair(rows, docs)
+        scores = self.student.scores(batch, self.precision, _BUDGET).view(teacher.shape)
+        if spec.correct:
+            drawn = torch.from_numpy(np.log(groups.probability[rows]))
+            scores, teacher = scores - temperature * drawn, teacher - spec.temperature * drawn
+        loss = LOSSES[spec.loss](
+            scores, teacher, labels, mask=mask, temperature=spec.temperature, student_temperature=temperature
+        )
+        return loss, float(floor(spec.loss, teacher, labels, mask=mask, temperature=spec.temperature))
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""
@@ -278,6 +333,13 @@ class _Data:
             np.repeat(self._query_place[rows], self._doc_place.shape[1]),
             self._doc_place[rows].reshape(-1),
         )
+
+    def every_pair(self, rows: NDArray[np.int64], docs: Rows) -> Batch:
+        """Gather every pair of the queries of some groups and of some of the groups' documents."""
+        queries, places = self._query_place[rows], self.docs.places(docs)
+        texts = [self.queries[int(p)] for p in queries], [self.docs[int(p)] for p in places]
+        each = np.arange(len(queries)), np.arange(len(places))
+        return Batch(*texts, np.repeat(each[0], len(places)), np.tile(each[1], len(queries)))
 
     def remove(self) -> None:
         """Delete the token files; a kill in between leaves none that count as done."""

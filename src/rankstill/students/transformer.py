@@ -93,7 +93,7 @@ class Transformer:
         self._tokenizer, self.tokenizer = fast_tokenizer(start)
         self._frame = Frame.of(self._tokenizer, start)
         with quiet(), loading(start):
-            self.module = auto.from_pretrained(start, **_load_options(spec, start, self._tokenizer), **options)
+            self.module = auto.from_pretrained(start, **load_options(spec, start), **options)
         self._pad = self._tokenizer.pad_token_id or 0
         self._used: UsedTokens | None = None
         self._all = torch.empty(0)
@@ -142,10 +142,18 @@ def fast_tokenizer(start: str) -> tuple[Any, Tokenizer]:
     return wrapped, bare
 
 
-def _load_options(spec: StudentSpec, start: str, tokenizer: Any) -> dict[str, Any]:
+def load_options(spec: StudentSpec, start: str) -> dict[str, Any]:
+    """Choose the options of `from_pretrained` for a student.
+
+    Raises:
+        ModelError: There is no model of transformers in the folder.
+        SpecError: It has fewer layers, or takes fewer tokens, than asked.
+    """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(start, **LOCAL)
+    tokenizer, _ = fast_tokenizer(start)
+    with quiet(), loading(start):
+        config = AutoConfig.from_pretrained(start, **LOCAL)
     layers = getattr(config, "num_hidden_layers", 0)
     if spec.layers > layers:
         raise SpecError(f"the model {spec.start!r} has {layers} layers, {spec.layers} were asked for")

@@ -20,7 +20,7 @@ from rankstill.measures.entropy import default_temperature
 from rankstill.models import EMBEDDED, embedded_is_installed
 from rankstill.progress import note
 from rankstill.records import Groups
-from rankstill.students.architectures import StudentSpec
+from rankstill.students.architectures import StudentSpec, refuse_unfit
 from rankstill.students.train import TrainSpec, set_threads, train
 from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate, first_name
 from rankstill.studies.report import write_report
@@ -58,7 +58,8 @@ class DistillSpec:
         seed: Of everything that is drawn.
         temperature: Of the teacher; 0 derives it from the spread of its scores (half the standard deviation of the
             margins within groups).
-        student_temperature, epochs, documents, batch_groups, learning_rate, precision: See `TrainSpec`.
+        student_temperature, epochs, documents, batch_groups, learning_rate, precision, correct, in_batch: See
+            `TrainSpec`.
         test_depth: Documents per query in a first stage made here.
         measures, headline: What is measured, and what leads the tables and chooses the interpolation weight.
         on_short: What to do with queries that have too few candidates: "refuse" or "drop".
@@ -87,6 +88,8 @@ class DistillSpec:
     batch_groups: int = 0
     learning_rate: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    correct: bool = False
+    in_batch: bool = False
     test_depth: int = 100
     measures: tuple[str, ...] = DEFAULT_MEASURES
     headline: str = "nDCG@10"
@@ -131,6 +134,8 @@ class DistillSpec:
             self.learning_rate,
             seed=self.seed,
             precision=self.precision,
+            correct=self.correct,
+            in_batch=self.in_batch,
         )
 
 
@@ -163,6 +168,7 @@ def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint
     """
     out = Path(out)
     set_threads()
+    refuse_unfit(spec.student)
     teacher = open_teacher(spec.teacher, precision=spec.precision)
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
     # Tests come first: a wrong one is refused before hours of training.

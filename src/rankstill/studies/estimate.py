@@ -23,6 +23,7 @@ from rankstill.students.train import measure_speed, set_threads
 from rankstill.studies.distill import DistillSpec, own_tests
 from rankstill.studies.steps import Test, Training, load_training
 from rankstill.teachers import Teacher, open_teacher
+from rankstill.teachers.ensemble import EnsembleTeacher
 
 _SAMPLE = 64
 """Pairs that the speeds are measured on."""
@@ -106,11 +107,13 @@ def _dev_pairs(spec: DistillSpec, training: Training) -> int:
 
 def _teacher_seconds(collection: Collection, queries: Rows, teacher: Teacher, seed: int) -> float:
     """Measure the teacher's seconds per pair, on random pairs; 0 for teachers that only look scores up."""
-    if teacher.kind in ("run", "labels"):
+    if teacher.kind in ("run", "labels", "judgements"):
         return 0.0
     if teacher.kind == "llm":
         note("an LLM teacher costs money and is not asked in a dry run: its seconds are not counted")
         return 0.0
+    if isinstance(teacher, EnsembleTeacher):
+        return sum(_teacher_seconds(collection, queries, member, seed) for member in teacher.members)
     rng = rng_for(seed, "plan")
     query = rng.choice(queries, _SAMPLE).astype(np.uint32)
     doc = rng.integers(len(collection.documents), size=_SAMPLE).astype(np.uint32)
