@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from rankstill.errors import DataError, SpecError
 from rankstill.files import read_manifest, run_stage
 from rankstill.groups.build import GroupSpec, build_groups
-from rankstill.groups.filters.apply import filter_candidates
+from rankstill.groups.filters.apply import Parts, filter_candidates
 from rankstill.groups.filters.dropped import DROPPED, Dropped
 from rankstill.groups.filters.rules import (
     Candidate,
@@ -216,6 +216,18 @@ def test_each_filter_is_counted_on_what_the_ones_before_it_left(tmp_path, collec
         "maximum": {"dropped": 1, "of": 8},
         "margin": {"dropped": 1, "of": 7},
     }
+
+
+def test_parts_of_a_compound_strategy_are_counted_apart(collection, tmp_path):
+    parts = Parts(np.array([0, 1] * 5, np.uint8), ["bm25", "random"])
+    positives = {0: np.array([0, 1], np.uint32), 1: np.array([1], np.uint32)}
+    spec = FilterSpec(margin=1.0, judge=JudgeSpec(suspicious=10.0))
+    found = filter_candidates(
+        collection, _pairs(DRAWN), _pairs(SCORED), positives, spec, judge=Judge(5), folder=tmp_path, parts=parts
+    )
+    # Dropped by the margin: rows 0, 1, 2, 5, 6, 7. Left and judged: 3, 4, 8, 9. Relevant: 3.
+    assert found.counts["margin"]["parts"] == {"bm25": {"dropped": 3, "of": 5}, "random": {"dropped": 3, "of": 5}}
+    assert found.counts["judge"]["parts"] == {"bm25": {"dropped": 0, "of": 2}, "random": {"dropped": 1, "of": 2}}
 
 
 def test_no_filter_writes_what_it_always_wrote(tmp_path, collection):

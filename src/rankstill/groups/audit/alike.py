@@ -4,8 +4,8 @@ The prefix filter of `rankstill.collection.near_duplicates`, between two sides: 
 bounded size, the other side's go by in chunks. Two texts at or above a similarity share one of their rarest shingles,
 rarity being counted on the indexed side; those that meet are compared exactly. Nothing is sampled.
 
-Memory: about 30 bytes a shingle of a block, 1 GB at most; time: linear in both sides, once more over the passing side
-for each further block of 32 million shingles (600,000 passages).
+Memory is that of one block of the indexed side, whatever the sizes; time is linear in both sides, with one more pass
+over the other side for each further block of 16 million shingles (300,000 passages).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rankstill.groups.audit.words import Codes, Sets, chunks, shingles
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows
 
-BLOCK = 1 << 25
+BLOCK = 1 << 24
 """Shingles in the index at a time."""
 _PAIRS = 1 << 22
 """Meetings looked at in one go."""
@@ -63,6 +63,8 @@ def near_duplicates(
                 for place, match in index.first(shingles(texts, width)).items():
                     found[int(part[place])] = match
                 shown.advance(len(part))
+            # Before the next block is made.
+            del index, sets
     order = [int(row) for row in left_rows if int(row) in found]
     return Alike(
         np.array(order, np.uint32),
@@ -81,14 +83,17 @@ def _blocks(texts: Texts, rows: Rows, width: int, most: int, shown: Bar) -> Iter
         shown.advance(len(part))
         if held >= most:
             yield rows[start:done], _joined(parts)
-            parts, held, start = [], 0, done
+            held, start = 0, done
     if parts:
         yield rows[start:done], _joined(parts)
 
 
 def _joined(parts: list[Sets]) -> Sets:
+    """Join sets end to end, emptying the list: a block is not held twice for longer than that takes."""
     lengths = np.concatenate([np.diff(part.starts) for part in parts])
-    return Sets(np.concatenate([part.codes for part in parts]), np.concatenate([[0], np.cumsum(lengths)]))
+    codes = np.concatenate([part.codes for part in parts])
+    parts.clear()
+    return Sets(codes, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 class _Index:
@@ -103,14 +108,14 @@ class _Index:
             counts += np.bincount(buckets, minlength=len(counts)).astype(np.int32)
         self._counts = counts
         rarest = self._rarest(sets)
-        owners = sets.owners()[rarest].astype(np.uint32)
+        owners = sets.owners(rarest).astype(np.uint32)
         order = np.argsort(sets.codes[rarest], kind="stable")
         self._codes, self._owners = sets.codes[rarest][order], owners[order]
 
     def first(self, asked: Sets) -> dict[int, tuple[int, float]]:
         """Map the places of those sets that have one alike to the first such row, and the similarity."""
         rarest = self._rarest(asked)
-        codes, owners = asked.codes[rarest], asked.owners()[rarest]
+        codes, owners = asked.codes[rarest], asked.owners(rarest)
         low, high = (np.searchsorted(self._codes, codes, side) for side in ("left", "right"))
         met = np.flatnonzero(high > low)
         found: dict[int, tuple[int, float]] = {}

@@ -72,9 +72,9 @@ class Sets:
     def __getitem__(self, place: int) -> Codes:
         return self.codes[self.starts[place] : self.starts[place + 1]]
 
-    def owners(self) -> NDArray[np.int64]:
-        """Tell which set each code is in: (m,)."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+    def owners(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tell which sets the codes at some places are in."""
+        return np.searchsorted(self.starts, places, "right") - 1
 
 
 def shingles(texts: Sequence[str], width: int) -> Sets:

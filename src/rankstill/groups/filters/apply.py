@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,14 @@ from rankstill.teachers import Teacher, lookup
 KNOWN = "known"
 """The rule that is always on: a judged positive, or a document with its exact text, is no negative."""
 JUDGE = "judge"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which part of a compound strategy drew each candidate: (n,) places in the parts' names."""
+
+    source: NDArray[np.uint8]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ def filter_candidates(
     judge: Teacher | None,
     folder: Path,
     store: Path | None = None,
+    parts: Parts | None = None,
 ) -> Filtered:
     """Filter candidates.
 
@@ -74,6 +83,7 @@ def filter_candidates(
         judge: Who is asked about suspicious candidates, where the spec says so.
         folder: For what the judge prepares.
         store: Where the judge's scores are kept by text.
+        parts: Of a compound strategy: which part drew each candidate.
 
     Raises:
         SpecError: Ranks are to be skipped in lists without an order; or a judge is wanted, and none was given.
@@ -100,6 +110,8 @@ def filter_candidates(
         counts[JUDGE] = {"dropped": int(called.sum()), "of": len(asked), "judged": distinct, "by": judge.name}
         which[called] = len(names)
         names.append(JUDGE)
+    if parts is not None:
+        _count_parts(counts, names, which, ~np.isnan(verdict), parts)
     gone = np.flatnonzero(which >= 0)
     dropped = Dropped(
         drawn.query[gone],
@@ -209,6 +221,19 @@ def _counts(names: list[str], which: NDArray[np.int8], total: int) -> dict[str, 
         counts[name] = {"dropped": dropped, "of": left}
         left -= dropped
     return counts
+
+
+def _count_parts(
+    counts: dict[str, dict[str, Any]], names: list[str], which: NDArray[np.int8], judged: Keep, parts: Parts
+) -> None:
+    """Count the same for each part of a compound strategy."""
+    for place, name in enumerate(names):
+        seen = judged if name == JUDGE else (which < 0) | (which >= place)
+        counts[name]["parts"] = {
+            part: {"dropped": int((own & (which == place)).sum()), "of": int((own & seen).sum())}
+            for number, part in enumerate(parts.names)
+            for own in (parts.source == number,)
+        }
 
 
 def _say(counts: Mapping[str, Mapping[str, Any]]) -> None:
