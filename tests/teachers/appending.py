@@ -5,8 +5,9 @@ so that its life is spent in the store. A writer adds batch after batch of a few
 when `append` has returned; beside it a tidier merges the parts over and over. Both are killed at random moments. The
 next writer starts with the first batch that was not acknowledged, which the dead one may have stored or not.
 
-Printed is one line of JSON: how many batches were `acknowledged`, how many `kills` hit a living writer, how many of
-them left something half-written (`torn`), and how often a writer or a tidier `failed` by itself.
+Printed is one line of JSON: how many batches were `acknowledged`, how many of their pairs were `lost` when they were
+looked up after a kill, while the tidier went on; how many `kills` hit a living writer, how many of them left something
+half-written (`torn`), and how often a writer or a tidier `failed` by itself.
 """
 
 from __future__ import annotations
@@ -82,11 +83,17 @@ def _acknowledged(pipe: int, until: float) -> list[int]:
     return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
 
 
+def _lost(store: ScoreStore, count: int) -> int:
+    """Look the last acknowledged pairs up, while the tidier may be replacing the parts that hold them."""
+    known = [batch(number) for number in range(max(count - 20, 0), count)]
+    return sum(int((store.lookup(keys) != score).sum()) for keys, score in known)
+
+
 def main() -> None:
     root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     rng = random.Random(seed)
     store = ScoreStore(root, TEACHER, "killed")
-    done = {"acknowledged": 0, "kills": 0, "torn": 0, "failed": 0}
+    done = {"acknowledged": 0, "lost": 0, "kills": 0, "torn": 0, "failed": 0}
     tidier = 0
     for round_ in range(kills):
         # Before there is a pipe, of which it would hold an end.
@@ -101,6 +108,7 @@ def main() -> None:
         os.close(read)
         assert told == list(range(done["acknowledged"], done["acknowledged"] + len(told)))
         done["acknowledged"] += len(told)
+        done["lost"] += _lost(store, done["acknowledged"])
         done["kills"] += alive
         done["failed"] += not alive
         if round_ % 2:

@@ -30,6 +30,7 @@ def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path):
     found = json.loads(done.stdout)
     assert found["failed"] == 0, done.stderr
     assert found["kills"] == 100
+    assert found["lost"] == 0
     assert found["torn"] > 0, "the kills hit something"
     count = found["acknowledged"]
     assert count > 20, "the writers came to write"
