@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -304,6 +305,14 @@ def test_what_a_model_does_not_read_is_counted(tmp_path):
     unread = sum(n - middle for n in lengths if n > middle) / (sum(lengths) - 2 * 20)
     assert f"{unread:.1%} of all tokens" in check["says"]
     assert all(e["tokens"] > e["read"] for e in check["examples"])
+
+
+def test_a_teacher_without_a_folder_is_noted(world, tmp_path, capfd):
+    training, _ = world
+    place = replace(place_of([training.path], None, [], "train", tmp_path), teacher="run:first.trec")
+    summary = audit(place, AuditSpec(), tmp_path / "audit.json")
+    assert "how much the teacher run:first.trec reads is not known" in " ".join(capfd.readouterr().err.split())
+    assert "cut-texts" not in {c["check"] for c in summary["checks"]}
 
 
 def test_the_command(rankstill, tmp_path):

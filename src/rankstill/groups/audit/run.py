@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rankstill.errors import SpecError, unknown_name
+from rankstill.errors import ModelError, SpecError, unknown_name
 from rankstill.files import write_json
 from rankstill.groups.audit.cut import check_lengths, open_reader
 from rankstill.groups.audit.findings import CHECKS, Finding, Side, same_documents
@@ -24,7 +24,6 @@ from rankstill.groups.audit.texts import check_texts
 from rankstill.groups.audit.words import Keys
 from rankstill.models import resolve_model
 from rankstill.progress import console, note
-from rankstill.teachers.teacher import table_reference
 
 AUDIT = "audit.json"
 FORMAT = 1
@@ -123,16 +122,17 @@ def _findings(place: Place, spec: AuditSpec, training: Side, tests: Sequence[Sid
 
 
 def _cut(place: Place, spec: AuditSpec, training: Side) -> Iterator[Finding]:
-    folders = dict(place.models)
-    named = dict.fromkeys([*spec.models, *([place.teacher] if place.teacher else [])])
-    for reference in named:
-        if table_reference(reference)[0] is not None or reference.startswith("llm:"):
-            continue
-        folders[reference] = resolve_model(reference)
-    if not folders:
+    folders = dict(place.models) | {reference: resolve_model(reference) for reference in spec.models}
+    readers = [open_reader(name, folder, spec.max_length or None) for name, folder in folders.items()]
+    if place.teacher and place.teacher not in folders:
+        try:
+            readers.append(open_reader(place.teacher, resolve_model(place.teacher), spec.max_length or None))
+        except ModelError:
+            # A run, an LLM, an ensemble, or a model that has gone: what it reads is not known here.
+            note(f"how much the teacher {place.teacher} reads is not known; no text is called too long for it")
+    if not folders and not readers:
         note("no model is known, so no text can be too long for one; name it: --model REFERENCE")
-    for name, folder in folders.items():
-        reader = open_reader(name, folder, spec.max_length or None)
+    for reader in readers:
         if reader is not None:
             yield check_lengths(training, reader)
 
