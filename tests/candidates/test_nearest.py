@@ -13,11 +13,12 @@ from rankstill.errors import DataError
 
 def brute_force(queries, documents, depth):
     """Sort all cosines, each summed by itself; equal ones by row."""
-    units = unit_length(documents.values)
+    values = documents.values.astype(np.float32)
+    norms = np.sqrt((values * values).sum(axis=1))
     found = []
     for query in queries:
-        cosines = np.multiply(units, query).sum(axis=1) + np.float32(0)
-        order = np.lexsort((np.arange(len(units)), -cosines))[:depth]
+        cosines = (values * query).sum(axis=1) / np.where(norms > 0, norms, np.float32(1)) + np.float32(0)
+        order = np.lexsort((np.arange(len(values)), -cosines))[:depth]
         found.append((documents.rows[order].tolist(), cosines[order].tolist()))
     return found
 
@@ -93,6 +94,16 @@ def test_a_query_alone_has_the_same_bytes_as_among_others():
     assert together == brute_force(queries, documents, 25)
     for number in (0, 7, 39):
         assert found(queries[number : number + 1], documents, 25) == together[number : number + 1]
+
+
+@pytest.mark.parametrize("dimension", [5, 100, 384])
+def test_the_cosines_are_right_to_six_digits(dimension):
+    rng = np.random.default_rng(1)
+    values, queries = rng.normal(size=(300, dimension)), rng.normal(size=(4, dimension))
+    rows, scores = nearest(unit_length(queries), vectors(values), 20)
+    for query, own, cosines in zip(queries, rows, scores, strict=True):
+        near = values[own] / np.linalg.norm(values[own], axis=1, keepdims=True)
+        assert cosines == pytest.approx(near @ query / np.linalg.norm(query), abs=1e-6)
 
 
 def test_memory_mapped_vectors_are_the_same(tmp_path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.candidates.strategy import Vectors, unit_length
+from rankstill.candidates.strategy import Vectors, lengths, to_float32, unit_length
 from rankstill.errors import DataError
 from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
@@ -82,9 +82,9 @@ def _compare_again(queries: Scores32, documents: Vectors, keys: Keys) -> Keys:
     found = np.empty_like(keys)
     for first in range(0, n, step):
         where = places[first : first + step]
-        vectors = unit_length(documents.values[where.reshape(-1)])
-        asked = np.repeat(queries[first : first + step], depth, axis=0)
-        found[first : first + step] = _key(_dot(asked, vectors), where.reshape(-1)).reshape(where.shape)
+        vectors = to_float32(documents.values[where.reshape(-1)])
+        scores = _cosines(np.repeat(queries[first : first + step], depth, axis=0), vectors)
+        found[first : first + step] = _key(scores, where.reshape(-1)).reshape(where.shape)
     return -np.sort(-found, axis=1)
 
 
@@ -93,20 +93,22 @@ def _second_pass(queries: Scores32, documents: Vectors, depth: int, floor: Score
     best = _Best(len(queries), depth)
     with bar("close cosines", len(documents.rows), "documents") as shown:
         for start in range(0, len(documents.rows), DOCUMENTS):
-            chunk = unit_length(documents.values[start : start + DOCUMENTS])
+            raw = to_float32(documents.values[start : start + DOCUMENTS])
+            chunk = (raw / lengths(raw)[:, None]).T
             for first in range(0, len(queries), QUERIES):
                 block = queries[first : first + QUERIES]
-                row, column = _where(block @ chunk.T >= floor[first : first + QUERIES, None])
+                row, column = _where(block @ chunk >= floor[first : first + QUERIES, None])
                 for pair in range(0, len(row), PAIRS):
                     r, c = row[pair : pair + PAIRS], column[pair : pair + PAIRS]
-                    best.merge(first, r, _key(_dot(block[r], chunk[c]), start + c))
-            shown.advance(len(chunk))
+                    best.merge(first, r, _key(_cosines(block[r], raw[c]), start + c))
+            shown.advance(len(raw))
     return -np.sort(-best.keys, axis=1)
 
 
-def _dot(a: Scores32, b: Scores32) -> Scores32:
-    """Multiply row by row. numpy sums a row in an order that depends on its length only."""
-    found: Scores32 = np.multiply(a, b).sum(axis=1)
+def _cosines(queries: Scores32, documents: Scores32) -> Scores32:
+    """Compare row by row; the queries have length 1. numpy sums a row in an order that depends on its length only."""
+    queries *= documents
+    found: Scores32 = queries.sum(axis=1) / lengths(documents)
     return found
 
 

@@ -72,10 +72,26 @@ class Vectors:
 
 def unit_length(vectors: NDArray[np.floating]) -> Scores32:
     """Bring vectors to length 1 in float32; a vector of length 0 stays."""
-    found = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(found, axis=1, keepdims=True)
-    unit: Scores32 = (found / np.maximum(norms, 1e-12)).astype(np.float32)
-    return unit
+    found = to_float32(vectors)
+    found /= lengths(found)[:, None]
+    return found
+
+
+def lengths(vectors: Scores32) -> Scores32:
+    """Measure the lengths of vectors, each in an order of additions of its own; 1 where it is 0."""
+    found: Scores32 = np.sqrt(np.multiply(vectors, vectors).sum(axis=1))
+    return np.where(found > 0, found, np.float32(1))
+
+
+def to_float32(vectors: NDArray[np.floating]) -> Scores32:
+    """Copy vectors as float32."""
+    if vectors.dtype != np.float16:
+        return np.array(vectors, np.float32, order="C")
+    # Here: the other strategies do without it. It converts halves ten times as fast as numpy.
+    import torch
+
+    found: Scores32 = torch.from_numpy(np.array(vectors, order="C")).float().numpy()
+    return found
 
 
 @dataclass(frozen=True)
