@@ -115,3 +115,21 @@ def test_bad_counts_and_broken_seconds_are_refused(tmp_path, collection):
     failing.chunk = 100
     with pytest.raises(DataError, match=r"1 of 2 pairs have a score that is not finite \(first: query q0, document d1"):
         score(collection.path, pairs((0, 1), (0, 2)), failing, tmp_path / "b", recheck=2)
+
+
+class Listwise(Counting):
+    """A teacher whose score of a document is its place among the documents of its query that it is given."""
+
+    by_text = False
+
+    def score(self, collection, query, doc, shown=None):
+        return np.array([np.sum((query == q) & (doc < d)) for q, d in zip(query, doc, strict=True)], np.float32)
+
+
+def test_a_teacher_of_lists_is_asked_about_whole_lists_again(tmp_path, collection):
+    """Two lists of four: a sample of two pairs would give other places, and accuse it wrongly."""
+    out = score(collection.path, every(collection), Listwise(), tmp_path / "out", recheck=2)
+    found = _cost(out)["recheck"]
+    assert (found["pairs"], found["differ"]) == (4, 0)
+    both = score(collection.path, every(collection), Listwise(), tmp_path / "both", recheck=8)
+    assert _cost(both)["recheck"]["pairs"] == 8

@@ -89,6 +89,9 @@ def _places(rows: Rows, docs: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     found = entropy(table.score, spec.temperature)
+    # A judge may have made further columns positives.
+    negative = table.label == 0
+    negative[:, 0] = False
     summary = {
         "groups": len(table),
         "size": table.size,
@@ -96,8 +99,8 @@ def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[
         "entropy": to_json(found.pairwise_normalised),
         "listwise_entropy": to_json(found.listwise_normalised),
         # The teacher's own doubt about the negatives: those it scores at or above the positive [8.7].
-        "false_negative_share": float((table.score[:, 1:] >= table.score[:, :1]).mean()),
-        "mean_negative_score": float(table.score[:, 1:].mean()),
+        "false_negative_share": float((table.score >= table.score[:, :1])[negative].mean()),
+        "mean_negative_score": float(table.score[negative].mean()),
         "mean_positive_score": float(table.score[:, 0].mean()),
     }
     columns = {

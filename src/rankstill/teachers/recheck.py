@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
@@ -47,7 +48,7 @@ def recheck(collection: Collection, scored: Pairs, teacher: Teacher, count: int,
         collection: Whose pairs they are.
         scored: All scored pairs, in the order of their rows; the same table and teacher give the same sample.
         teacher: Who scored them.
-        count: Pairs at most.
+        count: Pairs at most; of a teacher whose scores depend on the list, whole lists, one at least.
         store: Where the teacher keeps the vectors of texts. They are not used here: the texts are encoded anew.
 
     Raises:
@@ -56,8 +57,7 @@ def recheck(collection: Collection, scored: Pairs, teacher: Teacher, count: int,
     """
     if count < 1:
         raise SpecError(f"recheck {count} is not a number of pairs", hint="give how many to score a second time")
-    rng = rng_for(0, "recheck", teacher.fingerprint)
-    rows = np.sort(rng.choice(len(scored), min(count, len(scored)), replace=False))
+    rows = _sample(scored, teacher, count)
     query, doc, first = scored.query[rows], scored.doc[rows], scored.score[rows]
     again = np.empty(len(rows), np.float32)
     keep_in: Callable[[Path], None] | None = getattr(teacher, "keep_in", None) if store else None
@@ -65,13 +65,25 @@ def recheck(collection: Collection, scored: Pairs, teacher: Teacher, count: int,
         if keep_in is not None:
             keep_in(Path(empty))
         try:
-            for start in range(0, len(rows), teacher.chunk):
-                part = slice(start, start + teacher.chunk)
-                again[part] = teacher.score(collection, query[part], doc[part], shown)
+            ready = teacher if teacher.by_text else teacher.prepared(collection, query, doc, Path(empty))
+            for start in range(0, len(rows), ready.chunk):
+                part = slice(start, start + ready.chunk)
+                again[part] = ready.score(collection, query[part], doc[part], shown)
         finally:
             if keep_in is not None and store is not None:
                 keep_in(store)
     return _compare(collection, Pairs(query, doc, first), again)
+
+
+def _sample(scored: Pairs, teacher: Teacher, count: int) -> NDArray[np.int64]:
+    """Choose rows of the table: pairs, or the lists of whole queries where a pair alone has no score."""
+    rng = rng_for(0, "recheck", teacher.fingerprint)
+    if teacher.by_text:
+        return np.sort(rng.choice(len(scored), min(count, len(scored)), replace=False))
+    queries, sizes = np.unique(scored.query, return_counts=True)
+    order = rng.permutation(len(queries))
+    few = max(int(np.searchsorted(np.cumsum(sizes[order]), count, side="right")), 1)
+    return np.flatnonzero(np.isin(scored.query, queries[order[:few]]))
 
 
 def _compare(collection: Collection, first: Pairs, again: Scores32) -> Recheck:
