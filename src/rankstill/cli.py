@@ -60,6 +60,11 @@ Correct = Annotated[
 InBatch = Annotated[
     bool, typer.Option("--in-batch", help="With lce: every document of a batch is a negative for its other queries.")
 ]
+RayAddress = Annotated[
+    str,
+    typer.Option("--ray", help="Score and encode on a Ray cluster: its address, auto, or local (one started here)."),
+]
+Workers = Annotated[int, typer.Option(help="Workers on the Ray cluster; 0 for as many as it has processors for.")]
 FILTERS = "Filters against false negatives"
 Margin = Annotated[
     float | None,
@@ -177,11 +182,14 @@ def score(
     store: Store = None,
     precision: Precision = "auto",
     recheck: Annotated[int, typer.Option(help="Score so many pairs a second time, and say how they differ.")] = 0,
+    ray: RayAddress = "",
+    workers: Workers = 0,
 ) -> None:
     """Score candidates and positives by the teacher, each pair once."""
     from rankstill.collection.splits import positives_of
     from rankstill.collection.store import Collection
     from rankstill.files import read_manifest
+    from rankstill.parallel import on_ray
     from rankstill.records import Pairs
     from rankstill.students.train import set_threads
     from rankstill.teachers import open_teacher
@@ -191,7 +199,9 @@ def score(
     drawn = Pairs.read(candidates / "candidates.parquet")
     positives = positives_of(Collection(collection), read_manifest(candidates)["spec"]["split"], drawn.query)
     opened = open_teacher(teacher, precision=_option("precision", precision, PRECISIONS))
-    _done(run(collection, [drawn, positives], opened, out, store=store, recheck=recheck))
+    with on_ray(ray, workers):
+        done = run(collection, [drawn, positives], opened, out, store=store, recheck=recheck)
+    _done(done)
 
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -414,10 +424,13 @@ def distill(
     ] = 0,
     headline: Annotated[str, typer.Option(help="Measure that leads the tables and chooses on dev.")] = "nDCG@10",
     checkpoint_every: Checkpoint = 30.0,
+    ray: RayAddress = "",
+    workers: Workers = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and what it would cost.")] = False,
 ) -> None:
     """Distil a student from a teacher on your own data, evaluate it, and write a report."""
     from rankstill.groups.filters.rules import FilterSpec, judge_spec
+    from rankstill.parallel import on_ray
     from rankstill.students.architectures import ARCHITECTURES, StudentSpec
     from rankstill.studies.distill import DistillSpec
     from rankstill.studies.distill import distill as run
@@ -455,7 +468,8 @@ def distill(
     if dry_run:
         print_plan(spec)
         return
-    done = run(spec, out, command=_command(), checkpoint_every=checkpoint_every)
+    with on_ray(ray, workers):
+        done = run(spec, out, command=_command(), checkpoint_every=checkpoint_every)
     _print_tables(done.summary)
     _report_at(done.report)
     _done(done.model)

@@ -39,7 +39,7 @@ class Texts:
     """
 
     def __init__(self, path: Path, what: str) -> None:
-        self.what = what
+        self.path, self.what = path, what
         try:
             self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except FileNotFoundError:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rankstill.collection.store import Collection
 from rankstill.errors import ModelError, some
 from rankstill.models import Backend, load_container
+from rankstill.parallel import unloaded
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import can_split, split
@@ -52,6 +53,9 @@ class CrossEncoderTeacher:
         self.name = short_name(reference)
         self.precision = torch.float32 if backend == "onnx" else body_precision(precision)
         self.fingerprint = model_identity(path, self.precision, max_length, backend)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unloaded(self)
 
     @cached_property
     def _model(self) -> Any:

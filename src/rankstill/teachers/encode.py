@@ -21,6 +21,7 @@ from rankstill.collection.store import Collection, Texts
 from rankstill.errors import DataError, ModelError
 from rankstill.files import fingerprint, run_stage, whole_or_absent
 from rankstill.models import EMBEDDED, Backend, load_container, model_fingerprint, model_kind, resolve_model
+from rankstill.parallel import spread, unloaded
 from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import can_split, split
@@ -76,6 +77,9 @@ class Encoder:
         self.max_length = max_length
         self._root: Path | None = None
         self.fingerprint = model_identity(self.path, self.precision, max_length, backend)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unloaded(self)
 
     @cached_property
     def _model(self) -> Any:
@@ -209,16 +213,22 @@ def encode_rows(
     waiting = [(start, part) for start, part in chunks if not part.exists()]
     total = sum(len(rows[start : start + CHUNK]) for start, _ in waiting)
     with bar(f"encoding {texts.what}", total, "texts") as shown:
-        for start, part in waiting:
-            chunk = rows[start : start + CHUNK]
+        pieces = [rows[start : start + CHUNK] for start, _ in waiting]
+        encoded = spread(_encode_chunk, (encoder, str(texts.path.resolve()), texts.what, side), pieces)
+        for (_, part), chunk, whole in zip(waiting, pieces, encoded, strict=True):
             with np.errstate(over="ignore"):
-                vectors = encoder.encode(texts.take(chunk), side).astype(dtype)
+                vectors = whole.astype(dtype)
             _refuse_not_finite(vectors, texts, chunk, encoder)
             with whole_or_absent(part) as file:
                 np.save(file, vectors, allow_pickle=False)
             shown.advance(len(chunk))
     _join([part for _, part in chunks], path, (len(rows), encoder.dimension), dtype)
     shutil.rmtree(parts)
+
+
+def _encode_chunk(shared: tuple[Encoder, str, str, Side], chunk: Rows) -> Scores32:
+    encoder, path, what, side = shared
+    return encoder.encode(Texts(Path(path), what).take(chunk), side)
 
 
 def _refuse_not_finite(vectors: NDArray[Any], texts: Texts, rows: Rows, encoder: Encoder) -> None:

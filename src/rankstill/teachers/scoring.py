@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,16 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, MissingScores
 from rankstill.files import COST, run_stage, whole_or_absent, write_json
-from rankstill.progress import bar
+from rankstill.parallel import is_spread, spread
+from rankstill.progress import Bar, bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers import recheck as again
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
+from rankstill.teachers.cross_encoder import CrossEncoderTeacher
 from rankstill.teachers.distinct import first_of_each
 from rankstill.teachers.ensemble import EnsembleTeacher
 from rankstill.teachers.llm.teacher import LlmTeacher
+from rankstill.teachers.sequence import SequenceTeacher
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.store_care import merge_parts
 from rankstill.teachers.teacher import Teacher, open_teacher
@@ -179,14 +182,17 @@ class _Job:
         if len(self.waiting):
             query, doc = self.query[self.waiting], self.doc[self.waiting]
             teacher = self.teacher.prepared(self.collection, query, doc, self.chunks)
+            chunks = [
+                (self.waiting[start : start + teacher.chunk], self.chunks / f"{number:06d}.npy")
+                for number, start in enumerate(range(0, len(query), teacher.chunk))
+            ]
             with bar(f"scoring by {teacher.name}", len(query), "pairs") as shown:
-                for number, start in enumerate(range(0, len(query), teacher.chunk)):
-                    where = self.waiting[start : start + teacher.chunk]
-                    path = self.chunks / f"{number:06d}.npy"
+                answers = self._answers(teacher, [where for where, path in chunks if not path.exists()], shown)
+                for where, path in chunks:
                     if path.exists():
                         shown.advance(len(where))
                     else:
-                        found = teacher.score(self.collection, self.query[where], self.doc[where], shown)
+                        found = next(answers)
                         self._refuse_bad_scores(found, where)
                         _save(path, np.asarray(found, np.float32))
                     scores[where] = np.load(path, allow_pickle=False)
@@ -197,6 +203,18 @@ class _Job:
                 hint="it cannot tell documents apart, so there is nothing to learn; use another teacher",
             )
         return scores[self.which]
+
+    def _answers(self, teacher: Teacher, chunks: list[NDArray[np.int64]], shown: Bar) -> Iterator[Scores32]:
+        """Let the teacher score chunk by chunk, here or on a cluster's workers."""
+        # A teacher that prepares something holds it in this process, and needs little time for the rest.
+        if not (is_spread() and isinstance(teacher, CrossEncoderTeacher | SequenceTeacher)):
+            for where in chunks:
+                yield teacher.score(self.collection, self.query[where], self.doc[where], shown)
+            return
+        pieces = [(self.query[where], self.doc[where]) for where in chunks]
+        for found in spread(_score_chunk, (teacher, str(self.collection.path.resolve())), pieces):
+            yield found
+            shown.advance(len(found))
 
     def _known(self) -> Scores32:
         """Ask the store once, and hold on to the answer: what is scored must not change with it later."""
@@ -239,6 +257,11 @@ class _Job:
                 f"{self.collection.queries.id(query)}, document {self.collection.documents.id(doc)}: {scores[bad[0]]})",
                 hint="try --precision float32; if that fails too, the model is broken",
             )
+
+
+def _score_chunk(shared: tuple[Teacher, str], piece: tuple[Rows, Rows]) -> Scores32:
+    teacher, collection = shared
+    return teacher.score(Collection(collection), *piece)
 
 
 def _save(path: Path, values: Scores32) -> None:

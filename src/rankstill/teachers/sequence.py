@@ -26,6 +26,7 @@ from rankstill.collection.store import Collection
 from rankstill.errors import ModelError, SpecError
 from rankstill.files import fingerprint
 from rankstill.models import check_model_folder, model_fingerprint, quiet
+from rankstill.parallel import unloaded
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers.batches import split
@@ -92,6 +93,9 @@ class SequenceTeacher:
                 "words": words,
             }
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unloaded(self)
 
     @cached_property
     def _tokenizer(self) -> Any:
