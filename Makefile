@@ -27,8 +27,11 @@ format: .venv/dev.done ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.done ## time and memory on generated collections
+bench: .venv/dev.done ## time and memory on generated collections (the tables of docs/scale.md)
 	$(BIN)/python -m benchmarks.million
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.bm25
+	$(BIN)/python -m benchmarks.dense
 
 clean: ## remove what the targets made
 	rm -rf .venv $(DEMO_OUT)
