@@ -123,3 +123,16 @@ def test_every_number_of_a_large_summary_is_one_of_its_results():
         said = re.findall(r"(?:has|teacher) (\d\.\d{3})", sentence)
         assert len(said) == 3, "first stage, teacher, and the student that dev chose"
         assert set(said) <= {f"{r['mean']:.3f}" for r in results}
+
+
+def test_dev_may_choose_a_student_for_its_interpolation():
+    """Alone the first is better, with the first stage the second is: that is how they would be used."""
+    systems = [
+        {"name": "BM25", "kind": "first stage"},
+        {"name": "a", "kind": "student", "dev": 0.5},
+        {"name": "a + BM25", "kind": "interpolated", "of": "a", "dev": 0.6},
+        {"name": "b", "kind": "student", "dev": 0.4},
+        {"name": "b + BM25", "kind": "interpolated", "of": "b", "dev": 0.7},
+    ]
+    assert chosen({"systems": systems})["name"] == "b"
+    assert chosen({"systems": [s for s in systems if s["kind"] == "student"]})["name"] == "a"

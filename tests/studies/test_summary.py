@@ -136,7 +136,7 @@ def trained(folder, steps: int) -> Trained:
     step = np.arange(1, steps + 1, dtype=np.int32)
     loss = step.astype(np.float32)
     write_parquet(folder / "training.parquet", {"step": step, "loss": loss, "excess": loss - 1})
-    return Trained("student", folder, "bm25", "kl", "static", None, None)
+    return Trained("student", folder, "bm25", "kl", "static")
 
 
 def test_a_long_curve_is_thinned_to_means_of_equal_stretches(tmp_path):

@@ -296,9 +296,9 @@ def evaluate_students(
     dev = dev_test(training, out) if interpolate else None
     trained = []
     for name, model, strategy, loss, made in students:
-        weight, quality = choose_on_dev(dev, model, name, how) if dev else (None, None)
-        trained.append(Trained(name, model, strategy, loss, made.name, weight, quality))
-    weights = {s.name: s.weight for s in trained if s.weight is not None}
+        choice = choose_on_dev(dev, model, name, how) if dev else None
+        trained.append(Trained(name, model, strategy, loss, made.name, choice))
+    weights = {s.name: s.choice.weight for s in trained if s.choice is not None}
     models = {s.name: s.model for s in trained}
     results = [row for test in tests for row in evaluate(out, test, models, weights, teacher, how)]
     return trained, results

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,12 +44,22 @@ class Evaluation:
     first: str = "BM25"
 
 
-def choose_on_dev(dev: Test, model: Path, name: str, how: Evaluation) -> tuple[float, float]:
-    """Choose a student's interpolation weight on dev; the choice and the grid are recorded beside its dev run.
+class Choice(NamedTuple):
+    """What dev chose for a student.
 
-    Returns:
-        The weight, and the student's own quality on dev.
+    Attributes:
+        weight: The student's share in the interpolation with the first stage.
+        alone: The student's quality on dev.
+        mixed: The quality of the interpolation.
     """
+
+    weight: float
+    alone: float
+    mixed: float
+
+
+def choose_on_dev(dev: Test, model: Path, name: str, how: Evaluation) -> Choice:
+    """Choose a student's interpolation weight on dev; the choice and the grid are recorded beside its dev run."""
     first = first_stage_of(dev, how.depth)
     run = rank(dev.path, first, model, dev.folder / slug(name), RankSpec(tag=name))
     opened = Collection(dev.path)
@@ -63,7 +73,7 @@ def choose_on_dev(dev: Test, model: Path, name: str, how: Evaluation) -> tuple[f
 
     weight, tried = choose_weight(read_run(run), read_run(first), quality)
     write_json(dev.folder / f"{slug(name)}.weight.json", {"weight": weight, "measure": how.headline, "tried": tried})
-    return weight, tried[1.0]
+    return Choice(weight, tried[1.0], tried[weight])
 
 
 def evaluate(

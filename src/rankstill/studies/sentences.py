@@ -34,9 +34,10 @@ def _on_test(summary: Summary, test: str) -> str:
 
 
 def chosen(summary: Summary) -> Mapping[str, Any]:
-    """Find the student of highest quality on dev; the first one where there is no dev."""
+    """Find the student of highest quality on dev, alone or interpolated; the first one where there is no dev."""
     students: list[Mapping[str, Any]] = [s for s in summary["systems"] if s["kind"] == "student"]
-    return max(students, key=lambda s: s.get("dev") or 0.0)
+    mixed = {s.get("of"): s.get("dev") or 0.0 for s in summary["systems"]}
+    return max(students, key=lambda s: max(s.get("dev") or 0.0, mixed.get(s["name"], 0.0)))
 
 
 def _worth(row: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from rankstill.collection.store import Collection
 from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
 from rankstill.measures.describe import DESCRIPTION
 from rankstill.records import Pairs
-from rankstill.studies.evaluate import TEACHER, Evaluation, describe_test, mixed_name
+from rankstill.studies.evaluate import TEACHER, Choice, Evaluation, describe_test, mixed_name
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
 from rankstill.teachers import Teacher
@@ -33,8 +33,7 @@ class Trained:
     strategy: str
     loss: str
     architecture: str
-    weight: float | None
-    dev: float | None
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,16 @@ def _systems(trained: Sequence[Trained], results: Sequence[Mapping[str, Any]], f
     for student in trained:
         made = {"strategy": student.strategy, "loss": student.loss, "architecture": student.architecture}
         parameters = read_manifest(student.model)["counts"]["parameters"]
-        systems.append({"name": student.name, "kind": "student", "parameters": parameters, "dev": student.dev, **made})
-        if student.weight is not None:
+        choice = student.choice
+        dev = {"dev": choice.alone if choice is not None else None}
+        systems.append({"name": student.name, "kind": "student", "parameters": parameters, **dev, **made})
+        if choice is not None:
             mixed = {
                 "name": mixed_name(student.name, first),
                 "kind": "interpolated",
                 "of": student.name,
-                "weight": student.weight,
+                "weight": choice.weight,
+                "dev": choice.mixed,
             }
             systems.append({**mixed, "parameters": parameters, **made})
     return systems
