@@ -267,8 +267,9 @@ def train(
     from rankstill.measures.entropy import default_temperature
     from rankstill.records import Groups
     from rankstill.students.architectures import ARCHITECTURES, StudentSpec
-    from rankstill.students.train import TrainSpec, set_threads
+    from rankstill.students.train import set_threads
     from rankstill.students.train import train as run
+    from rankstill.students.train_spec import TrainSpec
 
     set_threads()
     made_of = StudentSpec(_option("student", student, ARCHITECTURES), start, layers, max_length)

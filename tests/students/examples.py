@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rankstill.students.architectures import Batch, Student, StudentSpec
-from rankstill.students.train import TrainSpec
+from rankstill.students.train_spec import TrainSpec
 
 ARCHITECTURES = ("cross-encoder", "bi-encoder", "static")
 

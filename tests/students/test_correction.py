@@ -10,7 +10,8 @@ from rankstill.errors import DataError, SpecError
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.losses import kl, lce
-from rankstill.students.train import TrainSpec, _Run
+from rankstill.students.train import _Run
+from rankstill.students.train_spec import TrainSpec
 
 
 def test_the_normaliser_is_that_of_the_whole_list_on_average():

@@ -11,7 +11,8 @@ from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.in_batch import InBatch
 from rankstill.students.losses import lce
-from rankstill.students.train import TrainSpec, train
+from rankstill.students.train import train
+from rankstill.students.train_spec import TrainSpec
 
 
 def texts(*numbers):

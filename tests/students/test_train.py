@@ -15,7 +15,8 @@ from rankstill.records import Groups
 from rankstill.students import train as training
 from rankstill.students.architectures import StudentSpec, build_student
 from rankstill.students.losses import LOSSES
-from rankstill.students.train import TrainSpec, measure_speed, train
+from rankstill.students.train import measure_speed, train
+from rankstill.students.train_spec import TrainSpec
 from tests.students.examples import ARCHITECTURES, files_of, train_spec, weights_in
 
 STEPS = 9
@@ -134,8 +135,10 @@ def test_every_student_learns_by_every_loss(tmp_path, start, collection, groups,
 
 def _rows_seen(monkeypatch, collection, groups, spec, out):
     seen = []
-    inner = training._Data.batch
-    monkeypatch.setattr(training._Data, "batch", lambda data, rows: (seen.append(rows.tolist()), inner(data, rows))[1])
+    inner = training.GroupTexts.batch
+    monkeypatch.setattr(
+        training.GroupTexts, "batch", lambda data, rows: (seen.append(rows.tolist()), inner(data, rows))[1]
+    )
     train(collection.path, groups, out, spec)
     return seen
 

@@ -8,10 +8,9 @@ and ends with the same bytes.
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,105 +20,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rankstill.collection.store import Collection
-from rankstill.errors import DataError, SpecError, unknown_name
+from rankstill.errors import DataError
 from rankstill.files import cores, read_manifest, run_stage
 from rankstill.models import model_fingerprint, resolve_model
 from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
 from rankstill.records import Groups, Rows, write_parquet
-from rankstill.students.architectures import Batch, Student, StudentSpec, build_student
+from rankstill.students.architectures import Student, build_student
 from rankstill.students.card import CARD, read_counts, write_card
 from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
+from rankstill.students.group_texts import GroupTexts
 from rankstill.students.in_batch import InBatch
 from rankstill.students.losses import LOSSES, floor
-from rankstill.students.tokens import DONE, TokenTable, tokenise
-from rankstill.teachers.precision import Precision, body_precision
+from rankstill.students.train_spec import TrainSpec
+from rankstill.teachers.precision import body_precision
 
-LEARNING_RATES = {"cross-encoder": 3e-4, "bi-encoder": 3e-4, "static": 5e-3}
-EPOCHS = {"cross-encoder": 3, "bi-encoder": 3, "static": 5}
-BATCH_GROUPS = {"cross-encoder": 8, "bi-encoder": 8, "static": 32}
 _CURVE = ("loss", "excess", "learning_rate")
 _BUDGET = 4096
 _CHECKPOINT = "checkpoint.safetensors"
-
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """What determines a training run, besides the groups.
-
-    Attributes:
-        student: What is trained.
-        loss: A name in `LOSSES`.
-        temperature: Divides the teacher's scores.
-        student_temperature: Divides the student's scores; 0 for the architecture's own (logits 1, cosines 0.05).
-        epochs: How often each group is seen; 0 for the architecture's default.
-        documents: Stop after about so many documents, whatever `epochs` says; 0 for whole epochs.
-        batch_groups: Groups per step; 0 for the architecture's default.
-        learning_rate: At its peak; 0 for the architecture's default.
-        warmup: Share of the steps in which it rises linearly; then it falls linearly to 0.
-        weight_decay: AdamW's, on matrices only.
-        clip: Gradients longer than this are shortened to it.
-        seed: Of new weights, data order and dropout.
-        precision: Of the student's body while training; its score head and the loss are float32 always.
-        correct: Correct `lce` or `kl` for the draw: a document that was drawn with probability p counts 1/p times in
-            the normaliser, as if its whole list stood in the group (CoRR, arXiv 2206.14649, equation 8).
-        in_batch: Let every document of a batch serve every query of it as a negative; for `lce`, and students that
-            encode texts one by one.
-    """
-
-    student: StudentSpec
-    loss: str = "kl"
-    temperature: float = 1.0
-    student_temperature: float = 0.0
-    epochs: int = 0
-    documents: int = 0
-    batch_groups: int = 0
-    learning_rate: float = 0.0
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 1
-    precision: Precision = "auto"
-    correct: bool = False
-    in_batch: bool = False
-
-    def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise unknown_name("loss", self.loss, LOSSES)
-        if self.temperature <= 0 or self.student_temperature < 0:
-            raise SpecError("temperatures are above 0")
-        if min(self.batch_groups, self.epochs, self.documents, self.learning_rate) < 0:
-            raise SpecError("batch_groups, epochs, documents and learning_rate are not negative")
-
-        if self.correct and self.loss not in ("lce", "kl"):
-            raise SpecError(f"only lce and kl have a normaliser to correct, not {self.loss}", hint="--loss kl")
-        if self.in_batch and (self.loss != "lce" or self.student.architecture == "cross-encoder" or self.correct):
-            raise SpecError(
-                "in-batch negatives have no teacher scores and cost a cross-encoder a pass for each pair",
-                hint="use them with --loss lce, a bi-encoder or static student, and no correction",
-            )
-
-    @property
-    def batch(self) -> int:
-        """Groups per step."""
-        return self.batch_groups or BATCH_GROUPS[self.student.architecture]
-
-    def steps(self, groups: int, size: int) -> int:
-        """Count the steps over so many groups of so many documents."""
-        if self.documents:
-            return max(round(self.documents / (self.batch * size)), 1)
-        return (self.epochs or EPOCHS[self.student.architecture]) * math.ceil(groups / self.batch)
-
-    def documents_in(self, steps: int, groups: int, size: int) -> int:
-        """Count the documents that so many steps see; the last step of an epoch may be short."""
-        epochs, rest = divmod(steps, math.ceil(groups / self.batch))
-        return (epochs * groups + rest * self.batch) * size
-
-    def rate(self, step: int, steps: int) -> float:
-        """Compute the learning rate of a step: linear warm-up, linear decay."""
-        peak = self.learning_rate or LEARNING_RATES[self.student.architecture]
-        rising = max(round(self.warmup * steps), 1)
-        return peak * min((step + 1) / rising, (steps - step) / max(steps - rising, 1), 1.0)
 
 
 def train(collection: Path, groups: Path, out: Path, spec: TrainSpec, *, checkpoint_every: float = 30.0) -> Path:
@@ -187,7 +105,7 @@ class _Run:
         self.precision = body_precision(spec.precision)
         self.student = build_student(spec.student, spec.seed, self.precision)
         self.parameters = _size(self.student)
-        self.data = _Data(collection, groups, self.student, work)
+        self.data = GroupTexts(collection, groups, self.student, work)
         self.student.focus(self.data.vocabulary())
         self.optimizer = _optimizer(self.student, spec)
         self._order = -1, np.empty(0, np.int64)
@@ -304,57 +222,6 @@ def _optimizer(student: Student, spec: TrainSpec) -> torch.optim.Optimizer:
     others = [p for p in student.module.parameters() if id(p) not in chosen]
     parts = [{"params": matrices, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW([p for p in parts if p["params"]], lr=0.0, fused=True)
-
-
-class _Data:
-    """The tokens of all queries and documents that the groups hold."""
-
-    def __init__(self, collection: Collection, groups: Groups, student: Student, work: Path) -> None:
-        tokenizer, most = student.tokenizer, student.spec.max_length
-        self.folder = work / "tokens"
-        queries, docs = np.unique(groups.query), np.unique(groups.doc)
-        self.queries = tokenise(
-            collection.queries, queries, tokenizer, most, self.folder / "queries", "tokens of queries"
-        )
-        self.docs = tokenise(
-            collection.documents, docs, tokenizer, most, self.folder / "documents", "tokens of documents"
-        )
-        self._query_place, self._doc_place = self.queries.places(groups.query), self.docs.places(groups.doc)
-
-    def vocabulary(self) -> NDArray[np.int64]:
-        """List the token ids that any text has."""
-        return np.union1d(self.queries.vocabulary(), self.docs.vocabulary())
-
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Gather the pairs of some groups; a document that comes twice is held once."""
-        return make_batch(
-            self.queries,
-            self.docs,
-            np.repeat(self._query_place[rows], self._doc_place.shape[1]),
-            self._doc_place[rows].reshape(-1),
-        )
-
-    def every_pair(self, rows: NDArray[np.int64], docs: Rows) -> Batch:
-        """Gather every pair of the queries of some groups and of some of the groups' documents."""
-        queries, places = self._query_place[rows], self.docs.places(docs)
-        texts = [self.queries[int(p)] for p in queries], [self.docs[int(p)] for p in places]
-        each = np.arange(len(queries)), np.arange(len(places))
-        return Batch(*texts, np.repeat(each[0], len(places)), np.tile(each[1], len(queries)))
-
-    def remove(self) -> None:
-        """Delete the token files; a kill in between leaves none that count as done."""
-        for done in self.folder.rglob(DONE):
-            done.unlink()
-        shutil.rmtree(self.folder)
-
-
-def make_batch(
-    queries: TokenTable, docs: TokenTable, query_place: NDArray[np.int64], doc_place: NDArray[np.int64]
-) -> Batch:
-    """Make a batch of pairs, given as places in token tables."""
-    unique_queries, pair_query = np.unique(query_place, return_inverse=True)
-    unique_docs, pair_doc = np.unique(doc_place, return_inverse=True)
-    return Batch([queries[int(p)] for p in unique_queries], [docs[int(p)] for p in unique_docs], pair_query, pair_doc)
 
 
 def set_threads(threads: int = 0) -> int:

@@ -21,7 +21,8 @@ from rankstill.models import EMBEDDED, embedded_is_installed
 from rankstill.progress import note
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec, refuse_unfit
-from rankstill.students.train import TrainSpec, set_threads, train
+from rankstill.students.train import set_threads, train
+from rankstill.students.train_spec import TrainSpec
 from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate, first_name
 from rankstill.studies.report import write_report
 from rankstill.studies.steps import (

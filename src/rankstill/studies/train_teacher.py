@@ -18,7 +18,8 @@ from rankstill.groups.build import GroupSpec
 from rankstill.measures.effectiveness import DEFAULT_MEASURES
 from rankstill.progress import console, say
 from rankstill.students.architectures import StudentSpec
-from rankstill.students.train import TrainSpec, set_threads, train
+from rankstill.students.train import set_threads, train
+from rankstill.students.train_spec import TrainSpec
 from rankstill.studies.distill import own_tests
 from rankstill.studies.evaluate import Evaluation, choose_on_dev, evaluate, first_name
 from rankstill.studies.steps import Negatives, Test, Training, dev_test, load_training, make_groups
