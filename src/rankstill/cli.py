@@ -589,7 +589,7 @@ def rerank(
     model: Annotated[str, typer.Argument(help="Model's folder, hub id, or minilm.", show_default=False)],
     precision: Precision = "auto",
 ) -> None:
-    """Rerank lines of JSON from stdin: {"query": ..., "documents": [text or {"id", "text"}, ...]}."""
+    """Rerank lines of JSON from stdin, each a query with its documents (see the README)."""
     from rankstill.runs.rerank import rerank_lines
 
     for line in rerank_lines(sys.stdin, model, _option("precision", precision, PRECISIONS)):
