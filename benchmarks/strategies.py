@@ -91,7 +91,7 @@ def _write(page: Path, found: Sequence[Found], told: Sequence[Mapping[str, Any]]
     asked, scored = sum(f.asked for f in found), sum(f.scored for f in found)
     lines += [
         "",
-        f"Temperature {temperature:.4f}. Asked {asked:,} pairs, scored {scored:,}: {asked / scored:.2f} to 1.",
+        f"Temperature {temperature:.4f}. Asked {asked:,} pairs, scored {scored:,}: {asked / max(scored, 1):.2f} to 1.",
     ]
     lines += ["", _row("", *(f.name for f in found)), _row(*["---"] * (len(found) + 1))]
     lines += [_row(a.name, *(f"{_common(a.groups, b.groups):.0%}" for b in found)) for a in found]
