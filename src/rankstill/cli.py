@@ -134,6 +134,13 @@ def load(
         _done(run(reference, out))
 
 
+def _teacher(reference: str) -> Any:
+    # At the call: models take seconds to import, and most commands need none.
+    from rankstill.teachers import open_teacher
+
+    return open_teacher(reference)
+
+
 def _split_file(item: str) -> tuple[str, Path]:
     split, _, path = item.partition("=")
     if not path:
@@ -162,14 +169,13 @@ def sample(
     from rankstill.candidates.sample import SampleSpec
     from rankstill.collection.splits import training_split
     from rankstill.collection.store import Collection
-    from rankstill.studies.steps import draw
-    from rankstill.teachers import open_teacher
+    from rankstill.studies.draw import draw
 
     chosen = training_split(Collection(collection), split=split, limit=limit)
     spec = SampleSpec(
         strategy, negatives, depth, seed, chosen.judged, _option("on-short", on_short, ("refuse", "drop"))
     )
-    scorer = open_teacher(teacher) if teacher else None
+    scorer = _teacher(teacher) if teacher else None
     _done(draw(collection, spec, chosen.train, out, store=store, teacher=scorer, wider=wider).candidates)
 
 
@@ -235,11 +241,7 @@ def group(
     filters = FilterSpec(skip_ranks, max_score, margin, ratio, asked)
     split = read_manifest(candidates)["spec"]["split"]
     spec = GroupSpec(size, seed, split, _option("on-short", on_short, ("refuse", "drop")), filters)
-    opened = None
-    if judge:
-        from rankstill.teachers import open_teacher
-
-        opened = open_teacher(judge)
+    opened = _teacher(judge) if judge else None
     _done(build_groups(collection, candidates, scores, out, spec, judge=opened, store=store))
 
 

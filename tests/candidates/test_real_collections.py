@@ -18,7 +18,7 @@ from rankstill.collection.splits import training_split
 from rankstill.collection.store import Collection
 from rankstill.files import fingerprint, read_manifest
 from rankstill.records import Candidates
-from rankstill.studies.steps import draw
+from rankstill.studies.draw import draw
 from rankstill.teachers import open_teacher
 from tests.tiny_models import tiny_static
 

@@ -92,6 +92,18 @@ def test_the_teachers_doubt_about_negatives_by_hand(tmp_path, collection):
     assert sorted(said["negative_scores"]) == pytest.approx(sorted(s for row in scores for s in row[1:]), abs=1e-4)
 
 
+def test_a_relabelled_document_is_no_negative(tmp_path, collection):
+    """Its 0.8 is above the positive's 0.5; the two others' mean is 0.2, and neither is a false negative."""
+    doc = np.array([[0, 1, 2, 3]], np.uint32)
+    label = np.array([[1, 1, 0, 0]], np.float32)
+    (tmp_path / "groups").mkdir()
+    score = np.array([[0.5, 0.8, 0.3, 0.1]], np.float32)
+    Groups(np.zeros(1, np.uint32), doc, score, label).write(tmp_path / "groups" / "groups.parquet")
+    said = read(describe(collection, tmp_path / "groups", None, tmp_path / "out", SPEC))
+    assert said["false_negative_share"] == 0
+    assert said["mean_negative_score"] == pytest.approx(0.2)
+
+
 def test_diameters_by_hand(tmp_path, collection):
     """Three orthogonal documents are sqrt(2) apart, three alike 0, two alike and their opposite 0, 2 and 2."""
     axes = np.eye(3)

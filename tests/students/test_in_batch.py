@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from rankstill.errors import SpecError
+from rankstill.files import run_stage
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.in_batch import InBatch
 from rankstill.students.losses import lce
-from rankstill.students.train import train
+from rankstill.students.train import _positives, train
 from rankstill.students.train_spec import TrainSpec
+from tests.tiny_collections import make_collection
 
 
 def texts(*numbers):
@@ -78,6 +80,16 @@ def test_training_with_them_is_another_training(tmp_path, collection, groups, st
     )
     files = [next(path.rglob("model.safetensors")).read_bytes() for path in (plain, with_them)]
     assert files[0] != files[1]
+
+
+def test_training_knows_the_positives_of_its_split(tmp_path):
+    documents = {f"d{i}": f"t{i}" for i in range(4)}
+    judged = [("train", "q", "d0", 1), ("train", "q", "d2", 1), ("test", "q", "d3", 1)]
+    collection = make_collection(tmp_path / "c", documents, {"q": "x"}, judged)
+    built = run_stage(tmp_path / "g", stage="group", spec={"split": "train"}, inputs={}, build=lambda _: {})
+    spec = TrainSpec(StudentSpec("static"), "lce", in_batch=True)
+    assert {q: d.tolist() for q, d in _positives(collection, built, spec).items()} == {0: [0, 2]}
+    assert _positives(collection, built, TrainSpec(StudentSpec("static"), "lce")) == {}
 
 
 @pytest.mark.parametrize(

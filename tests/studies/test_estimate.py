@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -100,10 +101,37 @@ def test_work_by_measured_speeds_by_hand(tmp_path, data, monkeypatch):
     assert lines["group"].work == "36 groups of 4"
     # Three epochs of 36 groups, 32 in a step: two steps an epoch.
     assert lines["train"] == Line("train", "static, kl, 6 steps: 432 documents seen", 43.2)
-    # 4 test queries x 20 for teacher and student, and 4 dev queries x 20 for the student.
-    assert lines["rank"] == Line("rank", "data (4 queries x 20)", 80 * 2 + (80 + 80) / 40)
+    # 4 test queries x 20 for the teacher; the student encodes the 60 documents once for them, once for 4 dev queries.
+    assert lines["rank"] == Line("rank", "data (4 queries x 20)", 80 * 2 + (60 + 60) / 40)
     without = {line.stage: line for line in plan(replace(spec, interpolate=False), tmp_path / "without")}
-    assert without["rank"].seconds == 80 * 2 + 80 / 40
+    assert without["rank"].seconds == 80 * 2 + 60 / 40
+    pairwise = {line.stage: line for line in plan(replace(spec, student=StudentSpec("cross-encoder")), tmp_path / "ce")}
+    assert pairwise["rank"].seconds == 80 * 2 + (80 + 80) / 40
+
+
+def test_a_teacher_that_encodes_texts_reads_each_document_once(tmp_path, data, monkeypatch):
+    """144 pairs and 80 pairs to rank, of 60 documents: 60 and 60 texts of 2 s."""
+    monkeypatch.setattr(Lengths, "kind", "bi-encoder")
+    monkeypatch.setattr(estimate, "open_teacher", lambda *_, **__: Lengths())
+    monkeypatch.setattr(estimate, "_teacher_seconds", lambda *_: 2.0)
+    monkeypatch.setattr(estimate, "_student_rates", lambda *_: (10.0, np.inf))
+    lines = {line.stage: line for line in plan(spec_of(data, test_depth=20), tmp_path / "plan")}
+    assert (lines["score"].seconds, lines["rank"].seconds) == (120.0, 120.0)
+
+
+def test_a_strategy_that_compares_vectors_encodes_every_document(tmp_path, data, monkeypatch):
+    class Encoder:
+        def __init__(self, model, precision):
+            assert model == "mine"
+
+        def encode(self, texts):
+            time.sleep(0.001 * len(texts))
+
+    monkeypatch.setattr(estimate, "Encoder", Encoder)
+    training = load_training(tmp_path / "out", str(data), split="train", limit=0)
+    # 60 documents and 36 queries (4 are dev) of a millisecond and a little more.
+    assert 0.096 < estimate._encoding_seconds(spec_of(data, strategy="dense:mine"), training) < 1
+    assert estimate._encoding_seconds(spec_of(data, strategy="bm25"), training) == 0
 
 
 def test_without_any_test_there_is_nothing_to_rank(tmp_path, unjudged, monkeypatch):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from rankstill.studies import evaluate
 from rankstill.studies.distill import own_tests
-from rankstill.studies.evaluate import first_name, mixed_name
-from rankstill.studies.steps import load_test, load_training
+from rankstill.studies.evaluate import Evaluation, choose_on_dev, first_name, mixed_name
+from rankstill.studies.steps import Test, first_stage_of, load_test, load_training
 from tests.tiny_folders import beir_folder
 
 
@@ -45,3 +46,15 @@ def test_the_collections_own_test_split_is_always_run_once(tmp_path, beir, liste
     assert [t.domain for t in own_tests(out, training, [str(listed)])] == ["in domain", "out of domain"]
     assert [t.domain for t in own_tests(out, training, [str(listed), str(beir)])] == ["out of domain", "in domain"]
     assert load_test(out, str(beir), training).path == training.path
+
+
+def test_dev_tells_the_quality_alone_and_at_the_chosen_weight(tmp_path, monkeypatch, beir):
+    out = tmp_path / "out"
+    training = load_training(out, str(beir), split="train", limit=0)
+    dev = Test("dev", training.path, "train", training.split.train[:2], "in domain", out / "tests" / "dev")
+    lists = first_stage_of(dev, 5)
+    monkeypatch.setattr(evaluate, "rank", lambda *_: lists)
+    monkeypatch.setattr(evaluate, "choose_weight", lambda *_: (0.4, {0.4: 0.9, 1.0: 0.5}))
+    assert choose_on_dev(dev, tmp_path, "mine", Evaluation(("RR@10",), "RR@10", 5, 1)) == (0.4, 0.5, 0.9)
+    kept = json.loads((dev.folder / "mine.weight.json").read_text())
+    assert kept == {"weight": 0.4, "measure": "RR@10", "tried": {"0.4": 0.9, "1.0": 0.5}}

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.records import Groups, Rows
 from rankstill.students.architectures import Batch, Student
-from rankstill.students.tokens import DONE, TokenTable, tokenise
+from rankstill.students.tokens import DONE, tokenise
+
+Places = NDArray[np.int64]
 
 
 class GroupTexts:
@@ -35,31 +37,21 @@ class GroupTexts:
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Gather the pairs of some groups; a document that comes twice is held once."""
-        return make_batch(
-            self.queries,
-            self.docs,
-            np.repeat(self._query_place[rows], self._doc_place.shape[1]),
-            self._doc_place[rows].reshape(-1),
-        )
+        docs, pair_doc = np.unique(self._doc_place[rows], return_inverse=True)
+        pair_query = np.repeat(np.arange(len(rows)), self._doc_place.shape[1])
+        return self._pairs(self._query_place[rows], docs, pair_query, pair_doc.reshape(-1))
 
     def every_pair(self, rows: NDArray[np.int64], docs: Rows) -> Batch:
         """Gather every pair of the queries of some groups and of some of the groups' documents."""
-        queries, places = self._query_place[rows], self.docs.places(docs)
-        texts = [self.queries[int(p)] for p in queries], [self.docs[int(p)] for p in places]
-        each = np.arange(len(queries)), np.arange(len(places))
-        return Batch(*texts, np.repeat(each[0], len(places)), np.tile(each[1], len(queries)))
+        pair_query, pair_doc = np.indices((len(rows), len(docs))).reshape(2, -1)
+        return self._pairs(self._query_place[rows], self.docs.places(docs), pair_query, pair_doc)
+
+    def _pairs(self, queries: Places, docs: Places, pair_query: Places, pair_doc: Places) -> Batch:
+        texts = [self.queries[int(p)] for p in queries], [self.docs[int(p)] for p in docs]
+        return Batch(*texts, pair_query, pair_doc)
 
     def remove(self) -> None:
         """Delete the token files; a kill in between leaves none that count as done."""
         for done in self.folder.rglob(DONE):
             done.unlink()
         shutil.rmtree(self.folder)
-
-
-def make_batch(
-    queries: TokenTable, docs: TokenTable, query_place: NDArray[np.int64], doc_place: NDArray[np.int64]
-) -> Batch:
-    """Make a batch of pairs, given as places in token tables."""
-    unique_queries, pair_query = np.unique(query_place, return_inverse=True)
-    unique_docs, pair_doc = np.unique(doc_place, return_inverse=True)
-    return Batch([queries[int(p)] for p in unique_queries], [docs[int(p)] for p in unique_docs], pair_query, pair_doc)

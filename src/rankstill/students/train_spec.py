@@ -34,7 +34,7 @@ class TrainSpec:
         seed: Of new weights, data order and dropout.
         precision: Of the student's body while training; its score head and the loss are float32 always.
         correct: Correct `lce` or `kl` for the draw: a document that was drawn with probability p counts 1/p times in
-            the normaliser, as if its whole list stood in the group (CoRR, arXiv 2206.14649, equation 8).
+            the normaliser, as if its whole list stood in the group (the corrected softmax of CoRR, arXiv 2206.14649).
         in_batch: Let every document of a batch serve every query of it as a negative; for `lce`, and students that
             encode texts one by one.
     """
@@ -62,7 +62,6 @@ class TrainSpec:
             raise SpecError("temperatures are above 0")
         if min(self.batch_groups, self.epochs, self.documents, self.learning_rate) < 0:
             raise SpecError("batch_groups, epochs, documents and learning_rate are not negative")
-
         if self.correct and self.loss not in ("lce", "kl"):
             raise SpecError(f"only lce and kl have a normaliser to correct, not {self.loss}", hint="--loss kl")
         if self.in_batch and (self.loss != "lce" or self.student.architecture == "cross-encoder" or self.correct):

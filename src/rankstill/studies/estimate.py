@@ -22,11 +22,13 @@ from rankstill.records import Groups, Rows
 from rankstill.students.train import measure_speed, set_threads
 from rankstill.studies.distill import DistillSpec, own_tests
 from rankstill.studies.steps import Test, Training, load_training
-from rankstill.teachers import Teacher, open_teacher
+from rankstill.teachers import Encoder, Teacher, open_teacher
 from rankstill.teachers.ensemble import EnsembleTeacher
 
 _SAMPLE = 64
 """Pairs that the speeds are measured on."""
+_ENCODERS = ("bi-encoder", "static", "sparse", "late-interaction")
+"""Kinds of models that encode each text once, however many pairs it is in."""
 _ALL_LAYERS = 6
 """Of the embedded default."""
 
@@ -64,22 +66,28 @@ def plan(spec: DistillSpec, folder: Path) -> list[Line]:
     opened, queries = training.open(), len(training.split.train)
     per_pair = _teacher_seconds(opened, training.split.train, teacher, spec.seed)
     asked, unique = _pairs(spec, training)
-    lists = sum(len(t.queries) for t in tests) * spec.test_depth
+    ranked = _lists(spec, training, tests)
     steps = spec.train_spec(1.0).steps(queries, spec.size)
     seen = spec.train_spec(1.0).documents_in(steps, queries, spec.size)
     train_rate, rank_rate = _student_rates(opened, training, spec)
     documents = len(opened.documents) + sum(len(Collection(t.path).documents) for t in tests if t.domain != "in domain")
+    judged = sum(_texts(teacher.kind, *ranked[test.name]) for test in tests)
+    reranked = sum(_texts(spec.student.architecture, *size) for size in ranked.values())
     return [
         Line("load", f"{len(opened.documents):,} documents, {len(opened.queries):,} queries", loading),
         Line(
             "sample",
             f"{queries:,} queries x {spec.size - 1 + spec.spares} from {spec.strategy}",
-            documents / 25_000 + queries / 500,
+            documents / 25_000 + queries / 500 + _encoding_seconds(spec, training),
         ),
-        Line("score", f"{asked:,} pairs asked, at most {unique:,} scored by {teacher.name}", unique * per_pair),
+        Line(
+            "score",
+            f"{asked:,} pairs asked, at most {unique:,} scored by {teacher.name}",
+            _texts(teacher.kind, unique, len(opened.documents)) * per_pair,
+        ),
         Line("group", f"{queries:,} groups of {spec.size}", queries / 20_000),
         Line("train", f"{spec.student.name}, {spec.loss}, {steps:,} steps: {seen:,} documents seen", seen / train_rate),
-        Line("rank", _tests_words(tests, spec), lists * per_pair + (lists + _dev_pairs(spec, training)) / rank_rate),
+        Line("rank", _tests_words(tests, spec), judged * per_pair + reranked / rank_rate),
         Line("measure", f"{', '.join(spec.measures)}, 95% intervals; report", 5.0),
     ]
 
@@ -101,8 +109,31 @@ def _pairs(spec: DistillSpec, training: Training) -> tuple[int, int]:
     return drawn + wider, (wider + len(training.positives())) if wider else drawn
 
 
-def _dev_pairs(spec: DistillSpec, training: Training) -> int:
-    return len(training.split.dev) * spec.test_depth if spec.interpolate else 0
+def _lists(spec: DistillSpec, training: Training, tests: list[Test]) -> dict[str, tuple[int, int]]:
+    """Count the pairs of each test's lists, and the documents that they can come from; dev's too, under its name."""
+    found = {t.name: (len(t.queries) * spec.test_depth, len(Collection(t.path).documents)) for t in tests}
+    if spec.interpolate and len(training.split.dev):
+        found[" dev"] = len(training.split.dev) * spec.test_depth, len(training.open().documents)
+    return found
+
+
+def _texts(kind: str, pairs: int, documents: int) -> int:
+    """Count what a model works on: every pair, or, where it encodes texts, each document once."""
+    return min(pairs, documents) if kind in _ENCODERS else pairs
+
+
+def _encoding_seconds(spec: DistillSpec, training: Training) -> float:
+    """Measure what a strategy that compares vectors needs for encoding; all documents, which bounds a list's."""
+    model = open_strategy(spec.strategy).needs().model
+    if not model:
+        return 0.0
+    collection, rng = training.open(), rng_for(spec.seed, "plan vectors")
+    encoder = Encoder(model, spec.precision)
+    texts = collection.documents.take(rng.integers(len(collection.documents), size=_SAMPLE))
+    encoder.encode(texts[:8])
+    began = time.monotonic()
+    encoder.encode(texts)
+    return (len(collection.documents) + len(training.split.train)) * (time.monotonic() - began) / _SAMPLE
 
 
 def _teacher_seconds(collection: Collection, queries: Rows, teacher: Teacher, seed: int) -> float:

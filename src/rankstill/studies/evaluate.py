@@ -95,7 +95,7 @@ def evaluate(
         how: Depth, measures, seed.
 
     Returns:
-        Rows of system, test, measure, mean, interval and paired difference from the first stage, first.
+        Rows of system, test, measure, mean, interval and paired difference from the first stage, whose own come first.
     """
     first = first_stage_of(test, how.depth)
     runs = {how.first: first}

@@ -17,23 +17,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from rankstill.candidates import Needs, open_strategy
-from rankstill.candidates.sample import CANDIDATES, Given, SampleSpec, sample
+from rankstill.candidates.sample import CANDIDATES, SampleSpec
 from rankstill.collection.load import load
 from rankstill.collection.reference import Reference
 from rankstill.collection.splits import Split, positives_of, training_split
 from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
+from rankstill.files import fingerprint
 from rankstill.groups.build import GroupSpec, build_groups
 from rankstill.groups.filters.rules import FilterSpec
 from rankstill.records import Candidates, Pairs, Rows
 from rankstill.runs.first_stage import FirstStageSpec, first_stage
-from rankstill.teachers import Encoder, Teacher, encode_collection, score
-from rankstill.teachers.scoring import SCORES
+from rankstill.studies.draw import draw
+from rankstill.teachers import Teacher, score
 
 OnShort = Literal["refuse", "drop"]
+_LONGEST = 100
+"""Characters of a folder's name."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,9 @@ def test_name(reference: Reference) -> str:
 
 
 def slug(name: str) -> str:
-    """Turn a name into a folder's name."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+    """Turn a name into a folder's name; a long one ends in a hash of the whole, which no file system cuts."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 9]}-{fingerprint(name)[:8]}"
 
 
 def _only_split(collection: Collection, reference: str) -> str:
@@ -188,84 +189,6 @@ def make_groups(
         training.path, drawn.candidates, scores, folder / "groups", group_spec, judge=judge, store=out / "store"
     )
     return Negatives(strategy, drawn.candidates, scores, groups, drawn.wider)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Folders of a draw: the candidates, and the scores of the wider list that they were chosen from, if any."""
-
-    candidates: Path
-    wider: Path | None
-
-
-def draw(
-    collection: Path,
-    spec: SampleSpec,
-    queries: Rows,
-    to: Path,
-    *,
-    store: Path | None,
-    teacher: Teacher | None = None,
-    wider: Path | None = None,
-) -> Drawn:
-    """Draw candidates, after making what the strategy needs: a wider list with the teacher's scores, vectors.
-
-    Args:
-        collection: The collection's folder.
-        spec: What to draw.
-        queries: Rows to draw for.
-        to: The folder of the candidates; what is made beforehand stands beside it.
-        store: Where scores and vectors are kept, besides the stages' own folders.
-        teacher: Scores the wider list.
-        wider: The scores of the wider list, if they are there already.
-
-    Raises:
-        SpecError: The strategy chooses by the teacher's scores, and there is no teacher.
-    """
-    needs = open_strategy(spec.strategy).needs()
-    if needs.wider and wider is None:
-        if teacher is None:
-            raise SpecError(
-                f"the strategy {spec.strategy} chooses by the teacher's scores",
-                hint="name the teacher (--teacher), or give the scores of a wider list (--wider)",
-            )
-        depth = needs.depth or spec.depth
-        pool = replace(spec, strategy=needs.wider, negatives=depth, depth=max(depth, spec.depth))
-        first = draw(collection, pool, queries, to.with_name(f"{to.name}-wider"), store=store, teacher=teacher)
-        pairs = Candidates.read(first.candidates / CANDIDATES).pairs
-        wider = score(collection, [pairs], teacher, to.with_name(f"{to.name}-wider-scores"), store=store)
-    if wider is not None:
-        queries = queries[np.isin(queries, Pairs.read(wider / SCORES).query)]
-    given = Given(wider, *_vectors(collection, needs, spec, queries, wider, to, store))
-    return Drawn(sample(collection, to, spec, queries=queries, given=given), wider)
-
-
-def _vectors(
-    collection: Path, needs: Needs, spec: SampleSpec, queries: Rows, wider: Path | None, to: Path, store: Path | None
-) -> tuple[Path, Path] | tuple[None, None]:
-    """Encode the queries, and the documents that a strategy compares: all, or those of its wider list."""
-    if not needs.model:
-        return None, None
-    encoder = Encoder(needs.model)
-    if store is not None:
-        encoder.keep_in(store)
-    docs = None
-    if not needs.whole and wider is not None:
-        opened = Collection(collection)
-        positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
-        known = [positives[q] for q in map(int, queries) if q in positives]
-        docs = np.unique(np.concatenate([Pairs.read(wider / SCORES).doc, *known]))
-    return (
-        encode_collection(
-            collection,
-            "queries",
-            encoder,
-            to.with_name(f"{to.name}-query-vectors"),
-            rows=np.unique(queries),
-            dtype="float32",
-        ),
-        encode_collection(collection, "documents", encoder, to.with_name(f"{to.name}-document-vectors"), rows=docs),
-    )
 
 
 def score_pairs(out: Path, collection: Path, asked: Iterable[Pairs], teacher: Teacher, to: Path) -> Path:

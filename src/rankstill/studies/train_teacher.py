@@ -17,7 +17,7 @@ from rankstill.files import write_json
 from rankstill.groups.build import GroupSpec
 from rankstill.measures.effectiveness import DEFAULT_MEASURES
 from rankstill.progress import console, say
-from rankstill.students.architectures import StudentSpec
+from rankstill.students.architectures import StudentSpec, refuse_unfit
 from rankstill.students.train import set_threads, train
 from rankstill.students.train_spec import TrainSpec
 from rankstill.studies.distill import own_tests
@@ -118,6 +118,7 @@ def train_teacher(spec: TrainTeacherSpec, out: Path | str, *, checkpoint_every: 
     """
     out = Path(out)
     set_threads()
+    refuse_unfit(spec.train_spec().student)
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
     if not training.split.judged:
         raise DataError(
