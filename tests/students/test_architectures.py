@@ -146,6 +146,15 @@ def test_a_static_student_is_a_mean_of_its_embeddings(start):
     assert student.scores(batch, torch.float32, 0).item() == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_static_students_start_is_computed_in_the_precision_asked_for(start):
+    exact, half = (
+        build_student(StudentSpec("static", start), 3, p).module.weight for p in (torch.float32, torch.bfloat16)
+    )
+    assert exact.dtype == half.dtype == torch.float32
+    assert not torch.equal(exact, half)
+    assert float(torch.cosine_similarity(exact, half).detach().min()) > 0.99
+
+
 @pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
 def test_the_first_layers_are_kept(start, architecture):
     whole, cut = (build_student(StudentSpec(architecture, start, layers=n, max_length=32), 1).module for n in (0, 1))

@@ -66,6 +66,14 @@ def test_the_first_stage_leads_and_is_what_differences_are_taken_from(distilled)
             assert r["difference"] == pytest.approx(r["mean"] - first[r["measure"]])
 
 
+def test_dev_qualities_are_those_of_the_grid(distilled, out):
+    (grid,) = (json.loads(path.read_text()) for path in (out / "tests" / "dev").glob("*.weight.json"))
+    student, mixed = (s for s in distilled.summary["systems"] if s["kind"] in ("student", "interpolated"))
+    assert student["dev"] == grid["tried"]["1.0"]
+    assert mixed["weight"] == grid["weight"]
+    assert mixed["dev"] == max(grid["tried"].values())
+
+
 def test_counts_are_those_of_the_folders(distilled, out):
     told = distilled.summary
     assert {k: told["collection"][k] for k in ("name", "documents", "queries", "training_queries")} == {

@@ -98,7 +98,7 @@ def test_without_judgements_there_is_nothing_to_train_on(world, tmp_path):
     for name in ("corpus.jsonl", "queries.jsonl"):
         (bare / name).write_text((world / "data" / name).read_text())
     with pytest.raises(DataError, match="has no judgements"):
-        train_teacher(TrainTeacherSpec(str(bare), start=str(world / "start")), tmp_path / "out")
+        train_teacher(TrainTeacherSpec(str(bare), start=str(world / "start"), max_length=48), tmp_path / "out")
 
 
 def test_a_strategy_that_needs_a_teacher_is_refused(world, tmp_path):
@@ -106,6 +106,12 @@ def test_a_strategy_that_needs_a_teacher_is_refused(world, tmp_path):
         train_teacher(spec(world, strategy="teacher"), tmp_path / "out")
     with pytest.raises(SpecError, match="unknown strategy"):
         spec(world, strategy="guess")
+
+
+def test_a_start_that_is_refused_is_refused_before_anything_is_made(world, tmp_path):
+    with pytest.raises(SpecError, match="takes 64 tokens, 65 were asked for"):
+        train_teacher(spec(world, max_length=65), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line(world, rankstill):
