@@ -170,7 +170,6 @@ def load_container(
     # Seconds of imports, which finished stages and messages do without.
     import sentence_transformers as st
     import torch
-    from safetensors import SafetensorError
 
     check_model_folder(path, backend)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "device": device}
@@ -184,11 +183,8 @@ def load_container(
         "late-interaction": st.MultiVectorEncoder,
     }
     container = containers.get(kind, st.SentenceTransformer)
-    try:
-        with quiet(), graph_bodies(path) if backend == "onnx" else nullcontext():
-            model = container(str(path), backend=backend, **options)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as e:
-        raise ModelError(f"the model in {path} does not load: {e}", hint="save it again, or fetch it again") from e
+    with loading(path), graph_bodies(path) if backend == "onnx" else nullcontext():
+        model = container(str(path), backend=backend, **options)
     if max_length is not None and not static:
         _limit(model, max_length)
     return model.eval()
@@ -310,6 +306,18 @@ def _refuse_outside_shards(path: Path) -> None:
                 f"{len(absent)} of {len(shards)} files of weights are missing in {index.parent} ({some(absent)})",
                 hint="fetch the model again",
             )
+
+
+@contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Load a model quietly, and turn what the libraries raise for a broken folder into a ModelError."""
+    from safetensors import SafetensorError
+
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError) as e:
+        raise ModelError(f"the model in {path} does not load: {e}", hint="save it again, or fetch it again") from e
 
 
 @contextmanager

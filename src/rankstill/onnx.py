@@ -59,9 +59,10 @@ def weight_files(graph: Path) -> list[Path]:
     """
     with graph.open("rb") as file:
         try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-                names = sorted(set(_locations(view, "model")))
-        except (ValueError, IndexError, UnicodeDecodeError) as error:
+            # Not closed here: where parsing fails, the error still holds views of it.
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            names = sorted(set(_locations(memoryview(data), "model")))
+        except (ValueError, IndexError, RecursionError) as error:
             raise ModelError(f"{graph} is not an ONNX graph: {error}", hint="export it again") from None
     folder = graph.parent.resolve()
     outside = [n for n in names if _leaves(n) or not (folder / n).resolve().is_relative_to(folder)]

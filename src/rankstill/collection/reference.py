@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from rankstill.errors import SpecError, unknown_name
+from rankstill.errors import SpecError
+from rankstill.options import read_options
 
 _KEYS = ("split", "dev", "relevant_from", "part", "size", "lists")
 
@@ -45,16 +46,7 @@ class Reference:
         location, _, rest = text.partition("#")
         if not location:
             raise SpecError(f"{text!r} names no collection", hint="write PATH_OR_ID, or PATH_OR_ID#key=value,key=value")
-        options: dict[str, str] = {}
-        for option in filter(None, rest.split(",")):
-            key, _, value = option.partition("=")
-            if key not in _KEYS:
-                raise unknown_name(f"key in {text!r}:", key, _KEYS)
-            if not value:
-                raise SpecError(f"{key} in {text!r} has no value", hint=f"write {key}=VALUE")
-            if key in options:
-                raise SpecError(f"{key} comes twice in {text!r}")
-            options[key] = value
+        options = read_options(rest, _KEYS, f"in {text!r}")
         level = options.pop("relevant_from", None)
         return cls(location, **options, relevant_from=None if level is None else _grade(level, text))
 

@@ -92,11 +92,9 @@ def _from_file(path: Path) -> EnsembleSpec:
     try:
         content = json.loads(path.read_text("utf-8"))
         teachers, weights = content["teachers"], content.get("weights", [])
-        if not (_all(teachers, str) and _all(weights, int | float)) or content.keys() - {
-            "teachers",
-            "weights",
-            "normalise",
-        }:
+        normalise = content.get("normalise", "min-max")
+        fine = _all(teachers, str) and _all(weights, int | float) and isinstance(normalise, str)
+        if not fine or content.keys() - {"teachers", "weights", "normalise"}:
             raise ValueError("it has other keys or values than an ensemble")
     except FileNotFoundError:
         raise DataError(
@@ -104,7 +102,7 @@ def _from_file(path: Path) -> EnsembleSpec:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} does not describe an ensemble: {error}", hint=form) from None
-    return EnsembleSpec(tuple(teachers), tuple(map(float, weights)), content.get("normalise", "min-max"))
+    return EnsembleSpec(tuple(teachers), tuple(map(float, weights)), normalise)  # type: ignore[arg-type]
 
 
 def _all(values: object, kind: object) -> bool:

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.errors import ModelError
 from rankstill.models import load_container
 from rankstill.records import Scores32
-from rankstill.teachers.batches import Features, Positions, can_split, split
+from rankstill.teachers.batches import Features, Positions, split
 from rankstill.teachers.encode import Side, model_identity, short_name
-from rankstill.teachers.modules import run_modules, side_prompt
+from rankstill.teachers.modules import run_modules, tokens_of
 from rankstill.teachers.precision import Precision, body_precision, device
 
 Code = NDArray[Any]
@@ -55,9 +54,7 @@ class LateInteractionCoder:
 
     def encode(self, texts: Sequence[str], side: Side) -> list[Code]:
         """Encode texts: for each (tokens that count, D) float32."""
-        features = self._model.preprocess(list(texts), prompt=side_prompt(self._model, side), task=side)
-        if not can_split(features):
-            raise ModelError(f"{self.name} does not read a text as one row of tokens", hint="use another model")
+        features = tokens_of(self._model, texts, side, self.name)
         limit, pad = self._model.max_seq_length, self._model.tokenizer.pad_token_id
         codes: list[Code] = [np.empty(0, np.float32)] * len(texts)
         for rows, batch in _split(features, limit, pad):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from sentence_transformers.base.modules import Router
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor
 
+from rankstill.errors import ModelError
+from rankstill.teachers.batches import Features, can_split
 from rankstill.teachers.encode import Side, prompt_of
 from rankstill.teachers.precision import autocast, device, doubled
 
@@ -42,10 +44,18 @@ def run_modules(
     return features
 
 
-def side_prompt(model: Any, side: Side) -> str | None:
-    """Find the prompt that `encode_query` or `encode_document` puts before a text; None for none."""
+def tokens_of(model: Any, texts: Sequence[str], side: Side, name: str) -> Features:
+    """Tokenise texts behind the prompt that `encode_query` or `encode_document` puts before them.
+
+    Raises:
+        ModelError: The model reads a text as something else than one row of tokens.
+    """
     own = prompt_of(model, side)
-    return model.prompts.get(model.default_prompt_name) if own is None else own
+    prompt = model.prompts.get(model.default_prompt_name) if own is None else own
+    features: Features = model.preprocess(list(texts), prompt=prompt, task=side)
+    if not can_split(features):
+        raise ModelError(f"{name} does not read a text as one row of tokens", hint="use another model")
+    return features
 
 
 def _wanted(module: Any, options: Mapping[str, Any]) -> dict[str, Any]:

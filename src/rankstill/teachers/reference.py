@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rankstill.errors import SpecError, unknown_name
+from rankstill.errors import SpecError
+from rankstill.options import read_options
 
 Options = dict[str, str]
 
@@ -31,17 +32,7 @@ def split_options(text: str, known: Iterable[str]) -> tuple[str, Options]:
         return text, {}
     if not location:
         raise SpecError(f"{text!r} names no teacher", hint="write TEACHER, or TEACHER#key=value,key=value")
-    options: Options = {}
-    for option in filter(None, rest.split(",")):
-        key, _, value = option.partition("=")
-        if key not in known:
-            raise unknown_name(f"key in {text!r}:", key, known)
-        if not value:
-            raise SpecError(f"{key} in {text!r} has no value", hint=f"write {key}=VALUE")
-        if key in options:
-            raise SpecError(f"{key} comes twice in {text!r}", hint="state it once")
-        options[key] = value
-    return location, options
+    return location, read_options(rest, known, f"in {text!r}")
 
 
 def split_members(text: str) -> tuple[list[str], str]:

@@ -8,8 +8,7 @@ that the model knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from rankstill.collection.store import Collection
 from rankstill.errors import ModelError, SpecError
 from rankstill.files import fingerprint
-from rankstill.models import check_model_folder, model_fingerprint, quiet
+from rankstill.models import check_model_folder, loading, model_fingerprint
 from rankstill.parallel import unloaded
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
@@ -99,13 +96,18 @@ class SequenceTeacher:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        with _loading(self.path):
+        # Seconds of imports, which other teachers do without.
+        from transformers import AutoTokenizer
+
+        with loading(self.path):
             return AutoTokenizer.from_pretrained(str(self.path), local_files_only=True, trust_remote_code=False)
 
     @cached_property
     def _model(self) -> Any:
+        from transformers import AutoModelForSeq2SeqLM
+
         check_model_folder(self.path)
-        with _loading(self.path):
+        with loading(self.path):
             model = AutoModelForSeq2SeqLM.from_pretrained(
                 str(self.path),
                 local_files_only=True,
@@ -176,6 +178,11 @@ class SequenceTeacher:
     def _features(self, prompts: list[str]) -> dict[str, Tensor]:
         """Tokenise, cutting what is too long before the prompt's ending."""
         ending = len(self._tokenizer(_ENDING)["input_ids"])
+        if self.max_length <= ending:
+            raise ModelError(
+                f"{self.name} takes more than {ending} tokens, which end its prompt, not {self.max_length}",
+                hint="choose another max_length",
+            )
         rows = [
             ids if len(ids) <= self.max_length else ids[: self.max_length - ending] + ids[-ending:]
             for ids in self._tokenizer(prompts, verbose=False)["input_ids"]
@@ -184,18 +191,6 @@ class SequenceTeacher:
         ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
         return {"input_ids": ids, "attention_mask": (torch.arange(width) < lengths[:, None]).long()}
-
-
-@contextmanager
-def _loading(path: Path) -> Iterator[None]:
-    """Turn what transformers raises for a broken folder into a ModelError."""
-    try:
-        with quiet():
-            yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError(
-            f"the model in {path} does not load: {error}", hint="save it again, or fetch it again"
-        ) from error
 
 
 def _keep_two_words(model: Any, tokens: list[int]) -> None:

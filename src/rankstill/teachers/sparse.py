@@ -22,10 +22,10 @@ from torch import Tensor
 from rankstill.errors import ModelError, some
 from rankstill.models import load_container
 from rankstill.records import Scores32
-from rankstill.teachers.batches import can_split, split
+from rankstill.teachers.batches import split
 from rankstill.teachers.cross_encoder import stored_weights
 from rankstill.teachers.encode import Side, model_identity, short_name
-from rankstill.teachers.modules import run_modules, side_prompt
+from rankstill.teachers.modules import run_modules, tokens_of
 from rankstill.teachers.precision import Precision, body_precision, device
 
 _TERM = np.dtype([("term", "<u4"), ("weight", "<f4")])
@@ -64,9 +64,7 @@ class SparseCoder:
 
     def encode(self, texts: Sequence[str], side: Side) -> list[Code]:
         """Encode texts: for each (m,) of `term` uint32, rising, and `weight` float32, not 0."""
-        features = self._model.preprocess(list(texts), prompt=side_prompt(self._model, side), task=side)
-        if not can_split(features):
-            raise ModelError(f"{self.name} does not read a text as one row of tokens", hint="use another model")
+        features = tokens_of(self._model, texts, side, self.name)
         options: dict[str, Any] = {"task": side}
         if self._model.max_active_dims is not None:
             options["max_active_dims"] = self._model.max_active_dims

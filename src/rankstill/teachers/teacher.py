@@ -18,13 +18,11 @@ from rankstill.teachers.encode import Encoder
 from rankstill.teachers.ensemble import PREFIX as ENSEMBLE
 from rankstill.teachers.ensemble import EnsembleSpec, EnsembleTeacher
 from rankstill.teachers.judgements import judgements_reference
-from rankstill.teachers.late_interaction import LateInteractionCoder
 from rankstill.teachers.llm.reference import PREFIX as LLM
 from rankstill.teachers.llm.teacher import open_llm
 from rankstill.teachers.precision import Precision
 from rankstill.teachers.reference import Options, split_options
 from rankstill.teachers.sequence import SequenceTeacher, Words
-from rankstill.teachers.sparse import SparseCoder
 from rankstill.teachers.table import open_table
 from rankstill.teachers.textwise import TextwiseTeacher
 
@@ -118,9 +116,14 @@ def _open_model(reference: str, precision: Precision, max_length: int | None) ->
         return CrossEncoderTeacher(*how, backend)
     if kind == "sequence":
         return SequenceTeacher(*how, Words(**options))
+    # Here, because they bring seconds of imports along, which no other teacher needs before its first pair.
     if kind == "sparse":
+        from rankstill.teachers.sparse import SparseCoder
+
         return TextwiseTeacher(SparseCoder(*how))
     if kind == "late-interaction":
+        from rankstill.teachers.late_interaction import LateInteractionCoder
+
         return TextwiseTeacher(LateInteractionCoder(*how))
     return BiEncoderTeacher(Encoder(location, precision, max_length, backend))
 

@@ -6,7 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +24,6 @@ R = TypeVar("R")
 Ask = Callable[[Request], Answer]
 _EMPTY = 2
 """How often an empty answer is asked again; the next one is taken for what it is."""
-_LOOK_UP = 0.2
-"""Seconds between looks at what is finished."""
 _LONGEST_WAIT = 3600.0
 """Seconds: an endpoint that asks for a longer pause is given up for now."""
 
@@ -87,16 +85,18 @@ class Asker:
         self._stop.clear()
         with self.transcript.held(), ThreadPoolExecutor(self.reference.concurrency) as pool:
             futures = {pool.submit(self._work, work, item): item for item in items}
-            waiting = set(futures)
+            untold = set(futures)
             try:
-                while waiting and not any(map(_failed, futures.keys() - waiting)):
-                    finished, waiting = wait(waiting, timeout=_LOOK_UP, return_when=FIRST_EXCEPTION)
-                    _tell(finished, futures, done)
+                for future in as_completed(futures):
+                    if _failed(future):
+                        break
+                    _tell({future}, futures, done)
+                    untold.remove(future)
             finally:
                 # Also where the user interrupts: what is in flight is paid, and so is waited for and kept.
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-                _tell(waiting, futures, done)
+                _tell(untold, futures, done)
                 self._close()
         if failed := [error for future in futures if (error := _failed(future))]:
             raise min(failed, key=lambda error: isinstance(error, Halted))

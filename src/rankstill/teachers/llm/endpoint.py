@@ -76,9 +76,10 @@ class Endpoint:
         Raises:
             Failure: There is no usable answer.
         """
+        deadline = time.monotonic() + self._timeout
         try:
             with self._client.stream("POST", self._url, content=body) as response:
-                data = self._read(response)
+                data = self._read(response, deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise Failure(f"cannot connect to {self._url}: {self._hide(str(error))}", again=True) from None
         except httpx2.TimeoutException:
@@ -93,9 +94,9 @@ class Endpoint:
             raise Failure(answer, again=True, charged=True)
         return answer
 
-    def _read(self, response: httpx2.Response) -> bytes:
+    def _read(self, response: httpx2.Response, deadline: float) -> bytes:
         """Read the body, whatever its sender tries: neither for ever nor without end."""
-        deadline, data = time.monotonic() + self._timeout, bytearray()
+        data = bytearray()
         for piece in response.iter_bytes():
             data += piece
             if len(data) > _MOST_BYTES:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rankstill.errors import SpecError, unknown_name
+from rankstill.options import read_options
 
 PREFIX = "llm:"
 POINTWISE, GRADED, LISTWISE = "pointwise", "graded", "listwise"
@@ -108,19 +109,11 @@ class LlmReference:
         """
         url, _, rest = text.removeprefix(PREFIX).partition("#")
         known = {option.name: option for option in fields(cls) if option.name != "url"}
-        options: dict[str, Any] = {}
-        for item in filter(None, rest.split(",")):
-            key, _, value = item.partition("=")
-            if key not in known:
-                raise unknown_name("key of an LLM teacher:", key, known)
-            if not value:
-                raise SpecError(f"{key} of an LLM teacher has no value", hint=f"write {key}=VALUE")
-            if key in options:
-                raise SpecError(f"{key} of an LLM teacher comes twice")
-            options[key] = _value(known[key], value)
+        # The reference itself is not shown: see `_refuse_bad_url`.
+        options = read_options(rest, known, "of an LLM teacher")
         if "model" not in options:
             raise SpecError("the LLM teacher names no model", hint=_FORM)
-        return cls(url.rstrip("/"), **options)
+        return cls(url.rstrip("/"), **{key: _value(known[key], value) for key, value in options.items()})
 
 
 def _value(option: Field[Any], text: str) -> Any:

@@ -112,27 +112,31 @@ class Transcript:
         return Answer(entry["answer"], top, entry["finish"], entry["usage"] and tuple(entry["usage"]))
 
     def append(self, key: str, entry: dict[str, Any]) -> None:
-        """Add a line, durably, and count it: `counted` tokens, a `problem` or None, and what is worth keeping."""
+        """Add a line, durably, and count it: `counted` tokens, a `problem` or None, and what is worth keeping.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         line = json.dumps({"request": key, **entry}, allow_nan=False).encode() + b"\n"
         with self._lock:
             start = self._read_to
             # Also where the writing fails: it was paid.
             self._budget.add(entry["counted"])
-            try:
-                _write(self._file, line)
-            except OSError:
-                # A full disk: what was written of the line would spoil the next one.
-                os.ftruncate(self._file, start)
-                raise
+            with writing_errors(self.path):
+                self._write(line)
             self._read_to += len(line)
             if entry["problem"] is None:
                 self._places.setdefault(key, _Place(start, len(line)))
 
-
-def _write(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
-    os.fsync(file)
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
+        except OSError:
+            # A full disk: what was written of the line would spoil the next one.
+            os.ftruncate(self._file, self._read_to)
+            raise
 
 
 @contextmanager
