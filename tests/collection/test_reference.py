@@ -28,7 +28,7 @@ def test_parse(text, expected):
         ("#split=test", "names no collection"),
         ("a#splt=test", r"unknown key in 'a#splt=test': 'splt'\nhint: did you mean 'split'\?"),
         ("a#split", "split in 'a#split' has no value"),
-        ("a#split=x,split=y", "split comes twice"),
+        ("a#split=x,split=y", "split in .* comes twice"),
         ("a#relevant_from=two", "relevant_from in .* must be a whole number of at least 1: got 'two'"),
         ("a#relevant_from=0", "relevant_from in .* must be a whole number of at least 1: got '0'"),
     ],

@@ -10,7 +10,8 @@ from rankstill.errors import DataError, MissingScores, OutputError
 from rankstill.files import read_manifest
 from rankstill.records import Pairs
 from rankstill.teachers import open_teacher
-from rankstill.teachers.scoring import lookup, score
+from rankstill.teachers.scored import lookup
+from rankstill.teachers.scoring import score
 from rankstill.teachers.store import ScoreStore
 from rankstill.teachers.store_verify import verify
 from tests.tiny_collections import make_collection, word_collection

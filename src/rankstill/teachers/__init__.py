@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rankstill.teachers.encode import Encoder, encode_collection
-    from rankstill.teachers.scoring import lookup, score
+    from rankstill.teachers.scored import lookup
+    from rankstill.teachers.scoring import score
     from rankstill.teachers.store import ScoreStore
     from rankstill.teachers.teacher import Teacher, open_scorer, open_teacher
 
@@ -16,7 +17,7 @@ _WHERE = {
     "ScoreStore": "store",
     "Teacher": "teacher",
     "encode_collection": "encode",
-    "lookup": "scoring",
+    "lookup": "scored",
     "open_scorer": "teacher",
     "open_teacher": "teacher",
     "score": "scoring",

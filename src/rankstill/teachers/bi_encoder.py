@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection, Texts
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
-from rankstill.teachers.distinct import distinct_texts
-from rankstill.teachers.encode import CHUNK, Encoder, Side, encode_rows
+from rankstill.teachers.distinct import Places, distinct_texts
+from rankstill.teachers.encode import CHUNK, Encoder, Side, encode_rows, sides_of
 
 _BLOCK = 1 << 14
 """Pairs compared at once, which bounds memory."""
@@ -73,7 +73,7 @@ class BiEncoderTeacher:
     def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
         """Score pairs: (n,) float32. All vectors stand in memory; see `prepared` for many."""
         sides = []
-        for texts, rows, side in _sides(collection, query, doc):
+        for texts, rows, side in sides_of(collection, query, doc):
             distinct, where = distinct_texts(texts, rows)
             sides.append((_encode_in_memory(self.encoder, texts, distinct, side), where))
         scores = _compare(self.encoder, *sides)
@@ -84,40 +84,31 @@ class BiEncoderTeacher:
     def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> _Prepared:
         """Encode every distinct text of the pairs into files, chunk by chunk; a killed run continues there."""
         sides = []
-        for texts, rows, side in _sides(collection, query, doc):
+        for texts, rows, side in sides_of(collection, query, doc):
             distinct, _ = distinct_texts(texts, rows)
             path = folder / f"{texts.what}.npy"
             encode_rows(texts, distinct, self.encoder, path, side)
-            sides.append(_OnDisk(texts, distinct, np.load(path, mmap_mode="r", allow_pickle=False)))
+            sides.append((np.load(path, mmap_mode="r", allow_pickle=False), Places(texts, distinct)))
         return _Prepared(self, sides[0], sides[1])
 
 
-class _OnDisk:
-    """Vectors in a memory-mapped file, found by row."""
-
-    def __init__(self, texts: Texts, distinct: Rows, vectors: NDArray[Any]) -> None:
-        self.vectors = vectors
-        self._where = np.full(int(texts.same_text.max(initial=-1)) + 1, -1, np.int64)
-        self._where[texts.same_text[distinct]] = np.arange(len(distinct))
-        self._number = texts.same_text
-
-    def find(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        return self.vectors, self._where[self._number[rows]]
-
-
 class _Prepared:
-    """A bi-encoder whose texts are encoded already."""
+    """A bi-encoder whose texts are encoded already: for either side the vectors, in a file, and their places."""
 
     by_text = True
 
-    def __init__(self, teacher: BiEncoderTeacher, queries: _OnDisk, docs: _OnDisk) -> None:
+    def __init__(
+        self, teacher: BiEncoderTeacher, queries: tuple[NDArray[Any], Places], docs: tuple[NDArray[Any], Places]
+    ) -> None:
         self._teacher, self._queries, self._docs = teacher, queries, docs
         self.name, self.kind, self.fingerprint = teacher.name, teacher.kind, teacher.fingerprint
         self.chunk = teacher.chunk
 
     def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
         del collection
-        scores = _compare(self._teacher.encoder, self._queries.find(query), self._docs.find(doc))
+        (queries, query_places), (docs, doc_places) = self._queries, self._docs
+        where = query_places.find(query), doc_places.find(doc)
+        scores = _compare(self._teacher.encoder, (queries, where[0]), (docs, where[1]))
         if shown is not None:
             shown.advance(len(scores))
         return scores
@@ -125,10 +116,6 @@ class _Prepared:
     def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> _Prepared:
         del collection, query, doc, folder
         return self
-
-
-def _sides(collection: Collection, query: Rows, doc: Rows) -> list[tuple[Texts, Rows, Side]]:
-    return [(collection.queries, query, "query"), (collection.documents, doc, "document")]
 
 
 def _encode_distinct(encoder: Encoder, texts: Sequence[str], side: Side) -> tuple[Scores32, NDArray[np.int64]]:

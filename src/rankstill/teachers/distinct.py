@@ -40,3 +40,21 @@ def distinct_texts(texts: Texts, rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
     unique, back = np.unique(rows, return_inverse=True)
     first, same = first_of_each(texts.same_text[unique])
     return unique[first].astype(np.uint32), same[back]
+
+
+class Places:
+    """Where the text of each row stands among distinct ones.
+
+    Args:
+        texts: Documents or queries.
+        distinct: (u,) rows of different texts, as of `distinct_texts`.
+    """
+
+    def __init__(self, texts: Texts, distinct: Rows) -> None:
+        self._number = texts.same_text
+        self._place = np.full(int(self._number.max(initial=-1)) + 1, -1, np.int64)
+        self._place[self._number[distinct]] = np.arange(len(distinct))
+
+    def find(self, rows: Rows) -> NDArray[np.int64]:
+        """Find the places of rows: (n,); -1 for a text that is none of them."""
+        return self._place[self._number[rows]]

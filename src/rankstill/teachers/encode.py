@@ -166,6 +166,11 @@ class Encoder:
                 into[rows] = hidden["sentence_embedding"][: len(rows)].float().cpu().numpy()
 
 
+def sides_of(collection: Collection, query: Rows, doc: Rows) -> list[tuple[Texts, Rows, Side]]:
+    """List the two sides of pairs: the texts, the rows asked for, and what they are to an encoder."""
+    return [(collection.queries, query, "query"), (collection.documents, doc, "document")]
+
+
 def prompt_of(model: Any, side: Side) -> str | None:
     """Find the prompt that a sentence-transformers model puts before a query or a document; None for none of its own.
 

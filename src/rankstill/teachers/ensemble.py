@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from rankstill.progress import Bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers.normalise import NORMALISATIONS, Normalise, combine
 from rankstill.teachers.reference import split_members, split_options
+from rankstill.teachers.scored import Scored, lookup
 
 if TYPE_CHECKING:
     from rankstill.teachers.teacher import Teacher
@@ -102,7 +103,7 @@ def _from_file(path: Path) -> EnsembleSpec:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} does not describe an ensemble: {error}", hint=form) from None
-    return EnsembleSpec(tuple(teachers), tuple(map(float, weights)), normalise)  # type: ignore[arg-type]
+    return EnsembleSpec(tuple(teachers), tuple(map(float, weights)), normalise)
 
 
 def _all(values: object, kind: object) -> bool:
@@ -151,7 +152,7 @@ class EnsembleTeacher:
     def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> Teacher:
         """Let each teacher score all pairs, through the store, as a stage of its own that outlives a kill."""
         # The stage opens teachers, this one included.
-        from rankstill.teachers.scoring import SCORES, lookup, score
+        from rankstill.teachers.scoring import SCORES, score
 
         def stage(number: int, asked_query: Rows, asked_doc: Rows) -> Scores32:
             asked = Pairs(asked_query, asked_doc, np.full(len(asked_query), np.nan, np.float32))
@@ -159,7 +160,7 @@ class EnsembleTeacher:
             scored = Pairs.read(score(collection.path, asked, self.members[number], out, self._store) / SCORES)
             return lookup(collection, scored, asked_query, asked_doc)
 
-        return _Scored(self, Pairs(query, doc, self._combined(query, doc, stage, None)))
+        return Scored(self, Pairs(query, doc, self._combined(query, doc, stage, None)))
 
     def _combined(
         self, query: Rows, doc: Rows, member: Callable[[int, Rows, Rows], Scores32], shown: Bar | None
@@ -178,31 +179,3 @@ class EnsembleTeacher:
         if shown is not None:
             shown.advance(len(query))
         return combine(columns, asked_query, self.weights, self.normalise)[back]
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """An ensemble whose pairs are scored already."""
-
-    ensemble: EnsembleTeacher
-    scored: Pairs
-    kind: str = EnsembleTeacher.kind
-    chunk: int = EnsembleTeacher.chunk
-    name: str = field(init=False)
-    fingerprint: str = field(init=False)
-    by_text: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        for name in ("name", "fingerprint", "by_text"):
-            object.__setattr__(self, name, getattr(self.ensemble, name))
-
-    def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
-        from rankstill.teachers.scoring import lookup
-
-        if shown is not None:
-            shown.advance(len(query))
-        return lookup(collection, self.scored, query, doc)
-
-    def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> _Scored:
-        del collection, query, doc, folder
-        return self

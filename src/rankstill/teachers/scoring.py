@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
-from rankstill.errors import DataError, MissingScores
+from rankstill.errors import DataError
 from rankstill.files import COST, run_stage, whole_or_absent, write_json
 from rankstill.parallel import is_spread, spread
 from rankstill.progress import Bar, bar
@@ -97,35 +97,6 @@ def score(
         found = again.recheck(Collection(collection), Pairs.read(done / SCORES), opened, recheck, store)
         again.report(found, done, opened.name)
     return done
-
-
-def lookup(collection: Collection, scored: Pairs, query: Rows, doc: Rows) -> Scores32:
-    """Find the scores of pairs in a table.
-
-    Args:
-        collection: Whose ids a message names.
-        scored: The table, in any order.
-        query: (n,) rows of queries.
-        doc: (n,) rows of documents.
-
-    Returns:
-        (n,) float32.
-
-    Raises:
-        MissingScores: Some pairs are not in the table: how many, and the first by its ids.
-    """
-    known, asked = scored.key(), Pairs(query, doc, np.zeros(len(query), np.float32)).key()
-    order = np.argsort(known, kind="stable")
-    at = np.minimum(np.searchsorted(known, asked, sorter=order), max(len(known) - 1, 0))
-    missing = np.flatnonzero(known[order[at]] != asked) if len(known) else np.arange(len(asked))
-    if len(missing):
-        first = missing[0]
-        raise MissingScores(
-            f"{len(missing)} of {len(asked)} pairs have no teacher score (first: query "
-            f"{collection.queries.id(int(query[first]))}, document {collection.documents.id(int(doc[first]))})",
-            hint="run `rankstill score` for these candidates with the same teacher",
-        )
-    return scored.score[order[at]]
 
 
 def _read(pairs: Path | Pairs) -> Pairs:

@@ -18,8 +18,8 @@ from rankstill.errors import DataError
 from rankstill.files import whole_or_absent
 from rankstill.progress import Bar, bar
 from rankstill.records import Rows, Scores32
-from rankstill.teachers.distinct import distinct_texts
-from rankstill.teachers.encode import Side
+from rankstill.teachers.distinct import Places, distinct_texts
+from rankstill.teachers.encode import Side, sides_of
 
 _CHUNK = 512
 """Texts encoded, and written, at a time."""
@@ -86,12 +86,12 @@ class TextwiseTeacher:
 
     def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
         """Score pairs: (n,) float32. All codes stand in memory; see `prepared` for many."""
-        queries, docs = (self._side(*side, None) for side in _sides(collection, query, doc))
+        queries, docs = (self._side(*side, None) for side in sides_of(collection, query, doc))
         return self._compare(queries, docs, queries.where, docs.where, shown)
 
     def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> TextwiseTeacher:
         """Encode every distinct text of the pairs into files, chunk by chunk; a killed run continues there."""
-        return _Prepared(self, [self._side(*side, folder) for side in _sides(collection, query, doc)])
+        return _Prepared(self, [self._side(*side, folder) for side in sides_of(collection, query, doc)])
 
     def _compare(
         self, queries: _Side, docs: _Side, query: NDArray[np.int64], doc: NDArray[np.int64], shown: Bar | None
@@ -144,14 +144,7 @@ class _Side:
     """The queries or the documents of some pairs, encoded."""
 
     def __init__(self, codes: Codes, where: NDArray[np.int64], texts: Texts, distinct: Rows) -> None:
-        self.codes, self.where = codes, where
-        self._number = texts.same_text
-        self._place = np.full(int(self._number.max(initial=-1)) + 1, -1, np.int64)
-        self._place[self._number[distinct]] = np.arange(len(distinct))
-
-    def find(self, rows: Rows) -> NDArray[np.int64]:
-        """Find the places of rows among the encoded texts."""
-        return self._place[self._number[rows]]
+        self.codes, self.where, self.places = codes, where, Places(texts, distinct)
 
 
 class _Prepared(TextwiseTeacher):
@@ -163,16 +156,12 @@ class _Prepared(TextwiseTeacher):
 
     def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
         del collection
-        places = self._queries.find(query), self._docs.find(doc)
+        places = self._queries.places.find(query), self._docs.places.find(doc)
         return self._compare(self._queries, self._docs, *places, shown)
 
     def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> TextwiseTeacher:
         del collection, query, doc, folder
         return self
-
-
-def _sides(collection: Collection, query: Rows, doc: Rows) -> list[tuple[Texts, Rows, Side]]:
-    return [(collection.queries, query, "query"), (collection.documents, doc, "document")]
 
 
 def _refuse_not_finite(flat: Code, row: Rows, texts: Texts, name: str) -> None:

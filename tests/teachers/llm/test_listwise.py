@@ -175,7 +175,7 @@ def test_prepared_ranks_whole_lists_however_they_are_chunked(server, teacher, co
     parts = [ready.score(collection, query[i : i + 1], doc[i : i + 1]) for i in range(4)]
     assert np.concatenate(parts).tolist() == [-3, -1, -4, -2]
     assert len(server.requests) == 1
-    with pytest.raises(MissingScores, match="1 of 1 pairs were in no list"):
+    with pytest.raises(MissingScores, match="1 of 1 pairs have no teacher score"):
         ready.score(collection, *one_query(5))
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
-from rankstill.errors import MissingScores
 from rankstill.files import fingerprint
 from rankstill.progress import Bar, bar, say
 from rankstill.records import Pairs, Rows, Scores32
@@ -22,6 +19,7 @@ from rankstill.teachers.llm.pace import Clock
 from rankstill.teachers.llm.reference import LlmReference
 from rankstill.teachers.llm.request import Request
 from rankstill.teachers.llm.windows import slide
+from rankstill.teachers.scored import Scored, lookup
 from rankstill.teachers.transforms import transformed
 
 BM25, GIVEN = "bm25", "given"
@@ -64,12 +62,10 @@ class ListwiseTeacher:
         """Keep the transcript in a store's folder from now on, unless the reference names a file."""
         self._access.keep_in(root)
 
-    def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> _Ranked:
+    def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> Scored:
         """Rank all lists at once: a chunk could cut one in two. What a kill interrupts, the transcript knows."""
         del folder
-        key = Pairs(query, doc, np.zeros(len(query), np.float32)).key()
-        order = np.argsort(key, kind="stable")
-        return _Ranked(self.name, self.fingerprint, key[order], self.score(collection, query, doc)[order])
+        return Scored(self, Pairs(query, doc, self.score(collection, query, doc)))
 
     def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
         """Score pairs, taking all documents that come with a query for its list: (n,) float32.
@@ -81,11 +77,7 @@ class ListwiseTeacher:
         first = self._first_order(collection, query, doc)
         spans = first.per_query()
         lists = [_List(collection.queries[q], _Lazy(collection, first.doc[span])) for q, span in spans.items()]
-        value = self._rank(lists, shown)
-        known = first.key()
-        order = np.argsort(known, kind="stable")
-        asked = Pairs(query, doc, np.zeros(len(query), np.float32)).key()
-        return value[order[np.searchsorted(known, asked, sorter=order)]]
+        return lookup(collection, Pairs(first.query, first.doc, self._rank(lists, shown)), query, doc)
 
     def score_texts(self, queries: Sequence[str], docs: Sequence[str]) -> Scores32:
         """Score n pairs of texts, those of equal queries being a list in its first order: (n,) float32."""
@@ -173,46 +165,3 @@ class _Lazy(Sequence[str]):
 
     def __getitem__(self, place: int) -> str:  # type: ignore[override]
         return self._collection.documents[int(self._rows[place])]
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """A listwise teacher whose lists are ranked: it looks scores up; see `Teacher`.
-
-    Attributes:
-        key: (n,) uint64, rising; see `Pairs.key`.
-        value: (n,) float32.
-    """
-
-    name: str
-    fingerprint: str
-    key: NDArray[np.uint64]
-    value: Scores32
-    kind: str = "llm"
-    by_text: bool = False
-    chunk: int = 1 << 20
-
-    def prepared(self, collection: Collection, query: Rows, doc: Rows, folder: Path) -> _Ranked:
-        """Return itself: there is nothing left to prepare."""
-        del collection, query, doc, folder
-        return self
-
-    def score(self, collection: Collection, query: Rows, doc: Rows, shown: Bar | None = None) -> Scores32:
-        """Look pairs up: (n,) float32.
-
-        Raises:
-            MissingScores: A pair was in no list.
-        """
-        asked = Pairs(query, doc, np.zeros(len(query), np.float32)).key()
-        at = np.minimum(np.searchsorted(self.key, asked), max(len(self.key) - 1, 0))
-        missing = np.flatnonzero(self.key[at] != asked)
-        if len(missing):
-            first = collection.queries.id(int(query[missing[0]])), collection.documents.id(int(doc[missing[0]]))
-            raise MissingScores(
-                f"{len(missing)} of {len(asked)} pairs were in no list of {self.name} "
-                f"(first: query {first[0]}, document {first[1]})",
-                hint="a listwise teacher scores whole lists: prepare it with all pairs",
-            )
-        if shown is not None:
-            shown.advance(len(asked))
-        return self.value[at]
