@@ -53,6 +53,13 @@ def test_help_starts_without_the_heavy_libraries():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def test_teachers_of_files_start_without_the_libraries_of_models():
+    """A run, labels, or a stage that is finished needs none of the seconds that these take to import."""
+    heavy = ("sentence_transformers", "transformers", "scipy")
+    script = f"import sys, rankstill.teachers.scoring; sys.exit(any(m in sys.modules for m in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_nothing_is_pickled():
     for path in SOURCE.rglob("*.py"):
         names = {

@@ -137,6 +137,30 @@ def test_a_graph_behind_a_link_and_a_broken_one_are_refused(cross, tmp_path):
         open_teacher(f"{cross}#backend=onnx")
 
 
+# A model > graph > tensor > entry of which only a part is there; and attributes in nodes in graphs, without end.
+CUT_OFF_INSIDE = b"\x3a\x07\x2a\x05\x6a\x20abc"
+
+
+def nested(depth: int) -> bytes:
+    def field(number: int, content: bytes) -> bytes:
+        size, left = b"", len(content)
+        while left > 127:
+            size, left = size + bytes([left & 127 | 128]), left >> 7
+        return bytes([number << 3 | 2]) + size + bytes([left]) + content
+
+    inner = b""
+    for _ in range(depth):
+        inner = field(1, field(5, field(6, inner)))
+    return field(7, inner)
+
+
+@pytest.mark.parametrize("data", [CUT_OFF_INSIDE, nested(1000), b"", b"\x0b", b"\x3a" + b"\xff" * 11])
+def test_what_is_broken_anywhere_is_no_graph(cross, data):
+    (cross / "onnx" / "model.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="is not an ONNX graph"):
+        open_teacher(f"{cross}#backend=onnx")
+
+
 def test_a_graph_of_something_else_is_refused(cross):
     made = graph(classifies=True)
     made.graph.output[0].name = "kept"

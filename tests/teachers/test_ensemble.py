@@ -99,9 +99,10 @@ def test_a_file_names_what_no_bracket_can(tmp_path, collection):
     teacher = open_teacher(f"ensemble:{tmp_path}/e.json")
     assert teacher.name == "1 x a]b.trec + 3 x c.trec (z)"
     assert np.isfinite(teacher.score(collection, QUERY, DOC)).all()
-    (tmp_path / "e.json").write_text(json.dumps({"teachers": "minilm"}))
-    with pytest.raises(DataError, match="does not describe an ensemble"):
-        open_teacher(f"ensemble:{tmp_path}/e.json")
+    for broken in ({"teachers": "minilm"}, {**spec, "normalise": 5}, {**spec, "weights": ["1", "3"]}, {**spec, "k": 1}):
+        (tmp_path / "e.json").write_text(json.dumps(broken))
+        with pytest.raises(DataError, match="does not describe an ensemble"):
+            open_teacher(f"ensemble:{tmp_path}/e.json")
     with pytest.raises(DataError, match="there is no file"):
         open_teacher("ensemble:a+b")
 

@@ -47,6 +47,12 @@ def test_a_long_documents_end_is_cut_and_the_prompts_stays(tmp_path):
     assert score(["jet"], ["wing wing flow wing wing cone"])[0] == score(["jet"], ["wing wing flow wing wing drag"])[0]
 
 
+def test_a_length_that_has_no_room_for_a_pair_is_refused(tmp_path):
+    path = tiny_sequence(tmp_path / "model")
+    with pytest.raises(ModelError, match="takes more than 2 tokens, which end its prompt, not 2"):
+        open_teacher(str(path), max_length=2).score_texts(["jet"], ["cone"])
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_pair_has_the_same_bits_in_any_company(tmp_path, precision):
     score = open_scorer(str(tiny_sequence(tmp_path / "model")), precision=precision)

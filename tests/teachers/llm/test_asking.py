@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from rankstill.errors import MissingScores, ModelError
+from rankstill.errors import MissingScores, ModelError, OutputError
 from rankstill.teachers.llm.asking import Asker, Halted
 from rankstill.teachers.llm.pace import backoff
 from rankstill.teachers.llm.reference import LlmReference
@@ -199,6 +199,28 @@ def test_a_transcript_says_what_was_asked_and_answered(server, asker, tmp_path):
     assert (line["answer"], line["usage"], line["problem"], line["model"]) == ("No", [100, 2], None, "m")
     assert line["seconds"] >= 0
     assert line["at"]
+
+
+def test_a_full_disk_is_told_and_stops_the_asking(server, asker, tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rankstill.teachers.llm.transcript.os.fsync", full)
+    with pytest.raises(OutputError, match=r"no space left to write .*t\.jsonl"):
+        texts(asker(concurrency=2), *[request(f"Passage: report{n}") for n in range(20)])
+    assert len(server.requests) <= 3
+    assert (tmp_path / "t.jsonl").read_bytes() == b""
+
+
+def test_each_finished_item_is_told_once_also_after_a_halt(server, asker):
+    told, items = [], [f"Passage: report{n}" for n in range(6)]
+    asker(concurrency=3).run(lambda item, ask: ask(request(item)), items, told.append)
+    assert sorted(told) == items
+    told.clear()
+    server.script(good(words("a")), good(words("b")), status(401))
+    with pytest.raises(Halted):
+        asker(concurrency=1, seed=2).run(lambda item, ask: ask(request(f"{item} x")), items, told.append)
+    assert told == items[:2]
 
 
 def test_a_fault_of_the_work_itself_is_not_hidden(asker):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from email.utils import format_datetime
 
 import pytest
@@ -89,6 +90,18 @@ def test_silence_is_a_timeout(post):
 
 def test_an_answer_that_drips_for_ever_is_a_timeout(post):
     assert "no whole answer within 0.3 s" in failure(post, drip(), timeout=0.3).reason
+
+
+def test_the_wait_for_an_answer_counts_too(post):
+    """Each half of the answer comes in time, both together do not."""
+
+    def late(handler, body):
+        time.sleep(0.6)
+        drip()(handler, body)
+
+    began = time.monotonic()
+    assert "no whole answer within 0.8 s" in failure(post, late, timeout=0.8).reason
+    assert time.monotonic() - began < 1.2
 
 
 def test_an_answer_without_end_is_cut(post, monkeypatch):
