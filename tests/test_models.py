@@ -98,8 +98,10 @@ def test_a_module_behind_a_link_outside_is_refused(model):
         check_model_folder(model)
 
 
-def test_a_router_with_foreign_modules_is_refused(model):
-    (model / "router_config.json").write_text(json.dumps({"types": {"query_0": "evil.Module"}}))
+@pytest.mark.parametrize("place", ["", "1_Router"])
+def test_a_router_with_foreign_modules_is_refused(model, place):
+    (model / place).mkdir(exist_ok=True)
+    (model / place / "router_config.json").write_text(json.dumps({"types": {"query_0": "evil.Module"}}))
     with pytest.raises(ModelError, match=r"evil\.Module"):
         check_model_folder(model)
 
@@ -229,6 +231,14 @@ def test_a_fingerprint_knows_every_part_that_can_change_a_score(tmp_path, name):
     data = bytearray((path / name).read_bytes())
     data[-2] ^= 1
     (path / name).write_bytes(data)
+    assert model_fingerprint(path) != before
+
+
+def test_a_fingerprint_knows_the_settings_of_stanfords_colbert(tmp_path):
+    path = tiny_late_interaction(tmp_path / "a")
+    (path / "artifact.metadata").write_text('{"query_maxlen": 32}')
+    before = model_fingerprint(path)
+    (path / "artifact.metadata").write_text('{"query_maxlen": 16}')
     assert model_fingerprint(path) != before
 
 

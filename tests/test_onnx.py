@@ -141,13 +141,18 @@ def test_a_graph_behind_a_link_and_a_broken_one_are_refused(cross, tmp_path):
 CUT_OFF_INSIDE = b"\x3a\x07\x2a\x05\x6a\x20abc"
 
 
-def nested(depth: int) -> bytes:
-    def field(number: int, content: bytes) -> bytes:
-        size, left = b"", len(content)
-        while left > 127:
-            size, left = size + bytes([left & 127 | 128]), left >> 7
-        return bytes([number << 3 | 2]) + size + bytes([left]) + content
+def varint(value: int) -> bytes:
+    parts = b""
+    while value > 127:
+        parts, value = parts + bytes([value & 127 | 128]), value >> 7
+    return parts + bytes([value])
 
+
+def field(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def nested(depth: int) -> bytes:
     inner = b""
     for _ in range(depth):
         inner = field(1, field(5, field(6, inner)))
@@ -159,6 +164,34 @@ def test_what_is_broken_anywhere_is_no_graph(cross, data):
     (cross / "onnx" / "model.onnx").write_bytes(data)
     with pytest.raises(ModelError, match="is not an ONNX graph"):
         open_teacher(f"{cross}#backend=onnx")
+
+
+# Where ONNX's onnx.proto lets a tensor stand, by the numbers of the fields that lead there.
+TENSORS = [
+    (7, 5),
+    (7, 15, 1),
+    (7, 15, 2),
+    *((7, 1, 5, *way) for way in [(5,), (10,), (6, 5), (11, 5), (22, 1), (23, 2)]),
+]
+TENSORS += [(20, 1, 5), (20, 2, 5), (25, 7, 5, 5), (25, 11, 5)]
+
+
+@pytest.mark.parametrize("way", TENSORS)
+def test_a_place_outside_is_found_wherever_a_tensor_may_stand(cross, way):
+    data = field(13, field(1, b"location") + field(2, b"../secret"))
+    for number in reversed(way):
+        data = field(number, data)
+    (cross / "onnx" / "model.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match=r"names weights outside its folder: \.\./secret"):
+        open_teacher(f"{cross}#backend=onnx")
+
+
+def test_the_librarys_own_loader_is_put_back(cross):
+    from sentence_transformers.base.modules import transformer
+
+    own = transformer.load_onnx_model
+    open_scorer(f"{cross}#backend=onnx")(QUERIES, DOCS)
+    assert transformer.load_onnx_model is own
 
 
 def test_a_graph_of_something_else_is_refused(cross):

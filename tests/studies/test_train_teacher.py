@@ -68,6 +68,13 @@ def test_the_groups_hold_judgements_and_nothing_that_pretends_to_be_a_score(done
     assert (groups.score == np.eye(4)[0]).all()
 
 
+def test_the_seed_draws_the_negatives(world, done, tmp_path):
+    place = "negatives/bm25/groups/groups.parquet"
+    train_teacher(spec(world, seed=2, epochs=1), tmp_path / "t")
+    one, other = (Groups.read(out / place) for out in (done.model.parent, tmp_path / "t"))
+    assert not np.array_equal(one.doc, other.doc)
+
+
 def test_it_is_measured_beside_the_first_stage_and_serves_as_a_teacher(done):
     found = {(row["system"], row["test"]) for row in done.results}
     assert found == {("BM25", "data"), ("trained teacher", "data")}

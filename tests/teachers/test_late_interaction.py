@@ -58,6 +58,9 @@ def test_a_length_limits_documents_and_is_part_of_the_fingerprint(tmp_path):
     assert short.fingerprint != long.fingerprint
     assert [len(c) for c in short.coder.encode(["wing " * 70], "document")] == [12]
     assert [len(c) for c in long.coder.encode(["wing " * 70], "document")] == [32]
+    # A length beyond the model's own for documents does not stretch it.
+    wide = open_teacher(path, precision="float32", max_length=48)
+    assert [len(c) for c in wide.coder.encode(["wing " * 70], "document")] == [32]
 
 
 def test_a_projection_that_would_be_random_is_refused(tmp_path):

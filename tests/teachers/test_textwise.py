@@ -51,6 +51,23 @@ def test_each_distinct_text_is_encoded_once(tmp_path, collection, teacher, monke
     assert (again.score(collection, QUERY, DOC) == scores).all()
 
 
+def test_a_kill_between_the_two_files_of_a_block_costs_that_block_alone(tmp_path, collection, teacher, monkeypatch):
+    written, save = [], np.save
+
+    def killed(file, *args, **options):
+        written.append(file.name)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        save(file, *args, **options)
+
+    monkeypatch.setattr(np, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        teacher.prepared(collection, QUERY, DOC, tmp_path)
+    monkeypatch.undo()
+    again = teacher.prepared(collection, QUERY, DOC, tmp_path)
+    assert (again.score(collection, QUERY, DOC) == teacher.score(collection, QUERY, DOC)).all()
+
+
 def test_the_stage_scores_through_the_store(tmp_path, collection, teacher):
     pairs = Pairs(QUERY, DOC, np.zeros(15, np.float32))
     out = score(collection.path, pairs, teacher, tmp_path / "scores", tmp_path / "store")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -75,6 +76,14 @@ def test_retry_after_is_waited_for(server, asker, clock):
     assert sum(clock.slept) == pytest.approx(7 + backoff(1, request().key, 0))
 
 
+def test_retry_after_holds_whoever_asks_next(server, asker, clock, monkeypatch):
+    """Time stands still here: who was told waits for itself, and every request then for the pause."""
+    monkeypatch.setattr(clock, "sleep", lambda seconds, stop: clock.slept.append(seconds))
+    server.script(status(429, {"Retry-After": "7"}))
+    assert texts(asker(concurrency=1), request("Passage: report1"), request("Passage: report2")) == ["No", "No"]
+    assert clock.slept[1:] == [7, 7]
+
+
 def test_retry_after_of_hours_is_given_up(server, asker, clock):
     server.script(status(429, {"Retry-After": "86400"}))
     with pytest.raises(Halted, match="asks to come back in 86,400 s"):
@@ -106,6 +115,12 @@ def test_an_answer_that_stays_empty_is_taken_for_what_it_is_and_not_paid_for_eve
     assert len(server.requests) == 3
     assert texts(asker(), request()) == [""]
     assert len(server.requests) == 3
+
+
+def test_an_empty_answer_to_the_last_try_is_taken_too(server, asker):
+    server.answer = words("")
+    assert texts(asker(retries=1), request()) == [""]
+    assert len(server.requests) == 2
 
 
 def test_what_a_filter_keeps_back_is_not_asked_again(server, asker):
@@ -221,6 +236,32 @@ def test_each_finished_item_is_told_once_also_after_a_halt(server, asker):
     with pytest.raises(Halted):
         asker(concurrency=1, seed=2).run(lambda item, ask: ask(request(f"{item} x")), items, told.append)
     assert told == items[:2]
+
+
+def test_what_was_in_flight_at_a_halt_is_told_too(server, asker):
+    def refuse(handler, body):
+        time.sleep(0.1)
+        status(401)(handler, body)
+
+    told, server.delay = [], 0.3
+    server.script(refuse)
+    with pytest.raises(Halted):
+        asker(concurrency=2).run(lambda n, ask: ask(request(f"Passage: report{n}")), [1, 2, 3], told.append)
+    assert len(server.requests) == 2
+    assert len(told) == 1
+
+
+def test_who_is_interrupted_does_not_try_again(server, asker, clock, monkeypatch):
+    """As by Ctrl-C, while another request is between its many tries."""
+    monkeypatch.setattr(clock, "sleep", lambda seconds, stop: stop.wait(0.05))
+
+    def interrupt(item):
+        raise KeyboardInterrupt
+
+    server.script(good(words("Yes")), *[status(503)] * 200)
+    with pytest.raises(KeyboardInterrupt):
+        asker(concurrency=2, retries=100).run(lambda n, ask: ask(request(f"Passage: {n}")), [1, 2], interrupt)
+    assert len(server.requests) < 50
 
 
 def test_a_fault_of_the_work_itself_is_not_hidden(asker):

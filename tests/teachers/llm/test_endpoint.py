@@ -34,8 +34,9 @@ def failure(post, *steps, **options):
     return found.value
 
 
-def test_an_answer(post):
+def test_an_answer(post, server):
     assert post().text == "Yes"
+    assert server.headers[0]["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 529])

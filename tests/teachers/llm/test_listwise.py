@@ -166,6 +166,14 @@ def test_the_fingerprint_is_of_what_shapes_a_score(teacher):
     assert len({of(), *(of(**options) for options in other)}) == len(other) + 1
 
 
+def test_the_fingerprint_knows_what_is_in_the_file_of_the_first_order(teacher, tmp_path):
+    prints = []
+    for text in ("q0\td1\t1\n", "q0\td1\t2\n"):
+        (tmp_path / "l.tsv").write_text(text)
+        prints.append(teacher(first=f"labels:{tmp_path}/l.tsv").fingerprint)
+    assert prints[0] != prints[1]
+
+
 def test_prepared_ranks_whole_lists_however_they_are_chunked(server, teacher, collection, tmp_path):
     opened = teacher(transform="neg-rank")
     assert (opened.kind, opened.by_text, opened.name) == ("llm", False, "m (listwise)")

@@ -103,6 +103,19 @@ def test_a_model_that_never_answers_the_question_is_given_up_early(server, teach
     assert len(server.requests) <= 11
 
 
+def test_a_model_that_answers_most_questions_is_not_given_up(server, teacher, collection):
+    """Eleven of thirty answers, and no more than half at any time, hold no grade."""
+
+    def answer(body):
+        return completion("Hm.") if value_of(prompt_of(body)) % 8 in (1, 4, 6) else completion("2")
+
+    server.answer = answer
+    scores = teacher(mode="graded", unreadable="worst", concurrency=1).score(
+        collection, np.zeros(30, np.uint32), np.arange(30, dtype=np.uint32)
+    )
+    assert (scores == 0).sum() == 11
+
+
 def test_answers_of_which_none_can_be_used_are_refused_even_as_the_worst(server, teacher, collection):
     server.answer = words("Hm.")
     with pytest.raises(ModelError, match="2 of 2 answers hold nothing"):

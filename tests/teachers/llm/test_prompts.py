@@ -9,6 +9,8 @@ from rankstill.teachers.llm import prompts
 def test_a_text_is_one_line_and_no_longer_than_stated():
     assert prompts.quoted("  a\n\nb\tc  ", 100) == "a b c"
     assert prompts.quoted("word " * 1000, 12) == "word word wo"
+    # Also where breaking up makes it longer.
+    assert prompts.quoted("<|" * 50, 7) == "< |< |<"
 
 
 def test_what_could_pass_for_ours_is_broken_up():

@@ -90,14 +90,14 @@ class Asker:
                 for future in as_completed(futures):
                     if _failed(future):
                         break
-                    _tell({future}, futures, done)
                     untold.remove(future)
+                    _tell({future}, futures, done)
             finally:
                 # Also where the user interrupts: what is in flight is paid, and so is waited for and kept.
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-                _tell(untold, futures, done)
                 self._close()
+                _tell(untold, futures, done)
         if failed := [error for future in futures if (error := _failed(future))]:
             raise min(failed, key=lambda error: isinstance(error, Halted))
         return [future.result() for future in futures]
