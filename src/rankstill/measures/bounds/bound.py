@@ -1,4 +1,4 @@
-"""What every bound is: a number that is never shown without its terms, its assumptions, and whether it says anything."""
+"""What every bound is: a number never shown without its terms, its assumptions, and whether it says something."""
 
 from __future__ import annotations
 
