@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.fidelity import group_excess
 
 Floats = NDArray[np.floating[Any]]
 Square = NDArray[np.float32]
@@ -81,25 +83,6 @@ class Probe:
         return group_excess(bags.scores, bags.student_scores(self.weight))
 
 
-def group_excess(teacher: Floats, student: Floats) -> NDArray[np.float64]:
-    """Mean over the pairs of each group of KL(s(v) || s(u)), theory [1.1].
-
-    Args:
-        teacher: (n, k) scores over τ.
-        student: (n, k) scores over τ.
-
-    Returns:
-        (n,) nats, 0 where all margins agree.
-    """
-    first, second = np.triu_indices(teacher.shape[1], 1)
-    v = np.asarray(teacher, np.float64)[:, first] - np.asarray(teacher, np.float64)[:, second]
-    u = np.asarray(student, np.float64)[:, first] - np.asarray(student, np.float64)[:, second]
-    # Bregman: A(u) - A(v) - s(v)(u - v); never below 0, but for rounding.
-    found = np.logaddexp(0, u) - np.logaddexp(0, v) - _logistic(v) * (u - v)
-    mean: NDArray[np.float64] = np.maximum(found, 0).mean(axis=1)
-    return mean
-
-
 def fit(bags: Bags, radius: float, *, start: Probe | None = None, iterations: int = 40) -> Probe:
     """Fit a head to groups by accelerated projected gradient descent (Beck & Teboulle 2009) on their mean excess.
 
@@ -139,7 +122,7 @@ def _gradient(bags: Bags, weight: Square) -> Square:
 def _slopes(teacher: NDArray[np.float64], student: NDArray[np.float64]) -> NDArray[np.float64]:
     """Differentiate each group's mean excess by the student's scores: mean over partners of s(u) - s(v)."""
     k = teacher.shape[1]
-    gap = _logistic(student[:, :, None] - student[:, None, :]) - _logistic(teacher[:, :, None] - teacher[:, None, :])
+    gap = expit(student[:, :, None] - student[:, None, :]) - expit(teacher[:, :, None] - teacher[:, None, :])
     found: NDArray[np.float64] = gap.sum(axis=2) * (2 / (k * (k - 1)))
     return found
 
@@ -166,8 +149,3 @@ def _project(weight: Square, radius: float) -> Square:
     norm = float(np.sqrt(np.square(weight, dtype=np.float64).sum()))
     # A hair less, lest rounding leave the ball.
     return weight if norm <= radius else weight * np.float32(radius * (1 - 1e-6) / norm)
-
-
-def _logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(values, -500, 500)))
-    return found
