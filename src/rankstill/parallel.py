@@ -12,11 +12,12 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 
-from rankstill.errors import SpecError
+from rankstill.errors import RankstillError, SpecError
 from rankstill.progress import say
 
 Piece = TypeVar("Piece")
@@ -25,13 +26,17 @@ LOCAL = "local"
 
 
 def unloaded(thing: object) -> dict[str, Any]:
-    """Give the state of an object without what its cached properties hold: what another process can load itself."""
+    """Give the state of an object without what its cached properties hold: what another process can load itself.
+
+    Paths become absolute: another process may stand in another folder.
+    """
     kind = type(thing)
-    return {k: v for k, v in vars(thing).items() if not isinstance(getattr(kind, k, None), cached_property)}
+    kept = {k: v for k, v in vars(thing).items() if not isinstance(getattr(kind, k, None), cached_property)}
+    return {k: v.resolve() if isinstance(v, Path) else v for k, v in kept.items()}
 
 
 class _Pool(Protocol):
-    def results(self, work: Callable[..., Any], shared: Any, pieces: Iterable[Any]) -> Iterator[Any]: ...
+    def results(self, work: Callable[..., Any], shared: tuple[Any, ...], pieces: Iterable[Any]) -> Iterator[Any]: ...
 
 
 _POOL: ContextVar[_Pool | None] = ContextVar("pool", default=None)
@@ -42,12 +47,13 @@ def is_spread() -> bool:
     return _POOL.get() is not None
 
 
-def spread(work: Callable[[Any, Piece], Result], shared: Any, pieces: Iterable[Piece]) -> Iterator[Result]:
+def spread(work: Callable[[Any, Piece], Result], shared: tuple[Any, ...], pieces: Iterable[Piece]) -> Iterator[Result]:
     """Compute `work(shared, piece)` for every piece, and yield the results in the order of the pieces.
 
     Args:
         work: A function of a module, not a closure.
-        shared: What all pieces need, a model for instance; sent to each worker once.
+        shared: What all pieces need, such as a model and texts. Each is sent to each worker once, also where the next
+            work has the same object at the same place: a model that a worker loaded stays there.
         pieces: Small.
     """
     pool = _POOL.get()
@@ -72,18 +78,12 @@ def on_ray(address: str = "", workers: int = 0) -> Iterator[None]:
         yield
         return
     ray = _ray()
+    if ray.is_initialized():
+        raise SpecError("this process is connected to a Ray cluster already", hint="ray.shutdown() before")
     threads = torch.get_num_threads()
+    # Also where connecting fails halfway: what it started would live on.
     try:
-        if address == LOCAL:
-            ray.init(num_cpus=threads * max(workers, 1), include_dashboard=False, log_to_driver=False)
-        else:
-            ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SpecError(
-            f"no Ray cluster at {address}: {str(error).splitlines()[0]}",
-            hint="--ray auto, --ray ADDRESS, or --ray local",
-        ) from error
-    try:
+        _connect(ray, address, threads, workers)
         there = int(ray.cluster_resources().get("CPU", 0)) // threads
         if there < max(workers, 1):
             raise SpecError(
@@ -100,6 +100,19 @@ def on_ray(address: str = "", workers: int = 0) -> Iterator[None]:
         ray.shutdown()
 
 
+def _connect(ray: Any, address: str, threads: int, workers: int) -> None:
+    try:
+        if address == LOCAL:
+            ray.init(num_cpus=threads * max(workers, 1), include_dashboard=False, log_to_driver=False)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SpecError(
+            f"no Ray cluster at {address}: {reason}", hint="--ray auto, --ray ADDRESS, or --ray local"
+        ) from error
+
+
 def _ray() -> Any:
     try:
         import ray
@@ -113,32 +126,47 @@ class _Worker:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._held: tuple[int, Any] = (-1, None)
+        self._held: dict[int, Any] = {}
 
-    def hold(self, number: int, shared: Any) -> None:
-        self._held = number, shared
+    def hold(self, place: int, thing: Any) -> None:
+        self._held[place] = thing
 
-    def compute(self, work: Callable[[Any, Any], Any], piece: Any) -> Any:
-        return work(self._held[1], piece)
+    def compute(self, work: Callable[[Any, Any], Any], count: int, piece: Any) -> Any:
+        return work(tuple(self._held[place] for place in range(count)), piece)
 
 
 class _RayPool:
     """A cluster's workers; each has two pieces at a time, so that it never waits for this process."""
 
     def __init__(self, ray: Any, workers: int, threads: int) -> None:
-        self._ray, self._number = ray, 0
+        self._ray = ray
+        self._shared: dict[int, Any] = {}
         remote = ray.remote(num_cpus=threads)(_Worker)
         self._workers = [remote.remote(threads) for _ in range(workers)]
 
-    def results(self, work: Callable[..., Any], shared: Any, pieces: Iterable[Any]) -> Iterator[Any]:
-        self._number += 1
-        held = self._ray.put(shared)
-        for worker in self._workers:
-            worker.hold.remote(self._number, held)
+    def results(self, work: Callable[..., Any], shared: tuple[Any, ...], pieces: Iterable[Any]) -> Iterator[Any]:
         waiting: list[Any] = []
         for number, piece in enumerate(pieces):
             if len(waiting) == 2 * len(self._workers):
-                yield self._ray.get(waiting.pop(0))
-            waiting.append(self._workers[number % len(self._workers)].compute.remote(work, piece))
+                yield self._answer(waiting.pop(0))
+            self._hold(shared)
+            waiting.append(self._workers[number % len(self._workers)].compute.remote(work, len(shared), piece))
         while waiting:
-            yield self._ray.get(waiting.pop(0))
+            yield self._answer(waiting.pop(0))
+
+    def _hold(self, shared: tuple[Any, ...]) -> None:
+        for place, thing in enumerate(shared):
+            if place not in self._shared or self._shared[place] is not thing:
+                held = self._ray.put(thing)
+                for worker in self._workers:
+                    worker.hold.remote(place, held)
+                self._shared[place] = thing
+
+    def _answer(self, waiting: Any) -> Any:
+        try:
+            return self._ray.get(waiting)
+        except self._ray.exceptions.RayTaskError as error:
+            # What is deliberate there is so here.
+            if isinstance(error.cause, RankstillError):
+                raise error.cause from None
+            raise

@@ -1,12 +1,14 @@
 """A collection on disk: texts in memory-mapped Arrow files, judgements and candidate lists as row numbers.
 
 Layout of the folder (docs/formats.md): `documents.arrow`, `queries.arrow` (id, text, key), `qrels.parquet` (split,
-query, doc, grade) and, where the source has candidate lists, `lists.parquet` (query, doc, score).
+query, doc, grade) and, where the source has candidate lists, `lists.parquet` (query, doc, score). An extended
+collection (see `extend`) has more documents in `documents.1.arrow`, `documents.2.arrow`, ..., whose rows follow.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +24,7 @@ from rankstill.files import Json, read_manifest, whole_or_absent, writing_errors
 from rankstill.records import Pairs, Qrels, Rows, read_parquet
 
 BATCH = 1 << 16
-"""Rows per Arrow record batch; every batch but the last is full, so a row's batch is found by division."""
+"""Rows per Arrow record batch."""
 
 _SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("key", pa.binary(16))])
 
@@ -30,6 +32,21 @@ _SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("key", pa.bina
 def text_key(text: str) -> bytes:
     """Identify a text by 16 bytes of its BLAKE2b hash: equal texts share it, whatever their ids."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """List the files of a table of texts: `NAME.arrow`, and what extends it, `NAME.1.arrow`, `NAME.2.arrow`, ..."""
+    more = [part for part in path.parent.glob(f"{path.stem}.*.arrow") if part.name.split(".")[1].isdecimal()]
+    return [path, *sorted(more, key=lambda part: int(part.name.split(".")[1]))]
+
+
+def _open(path: Path) -> pa.Table:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}", hint="run `rankstill load` again") from None
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not an Arrow file: {error}", hint="run `rankstill load` again") from error
 
 
 class Texts:
@@ -40,20 +57,21 @@ class Texts:
 
     def __init__(self, path: Path, what: str) -> None:
         self.path, self.what = path, what
-        try:
-            self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        except FileNotFoundError:
-            raise DataError(f"there is no file {path}", hint="run `rankstill load` again") from None
-        except pa.ArrowException as error:
-            raise DataError(f"{path} is not an Arrow file: {error}", hint="run `rankstill load` again") from error
+        tables = [_open(part) for part in files_of(path)]
+        self._table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
         self._texts = self._table.column("text").chunks
+        self._starts: list[int] = np.cumsum([0, *(len(chunk) for chunk in self._texts)])[:-1].tolist()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another process maps the file itself.
+        return Texts, (self.path.resolve(), self.what)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def __getitem__(self, row: int) -> str:
-        chunk, offset = divmod(int(row), BATCH)
-        return str(self._texts[chunk][offset])
+        chunk = bisect_right(self._starts, int(row)) - 1
+        return str(self._texts[chunk][int(row) - self._starts[chunk]])
 
     def take(self, rows: Iterable[int]) -> list[str]:
         """Fetch the texts of the given rows, in that order."""
@@ -66,6 +84,10 @@ class Texts:
     def id(self, row: int) -> str:
         """Fetch one id."""
         return str(self._table.column("id")[int(row)])
+
+    def id_column(self) -> pa.ChunkedArray:
+        """Give all ids as an Arrow column."""
+        return self._table.column("id")
 
     def ids(self, rows: Rows | Sequence[int] | None = None) -> list[str]:
         """Fetch the ids of the given rows, or of all."""
@@ -142,6 +164,9 @@ class Collection:
         self.documents = Texts(self.path / "documents.arrow", "documents")
         self.queries = Texts(self.path / "queries.arrow", "queries")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Collection, (self.path.resolve(),)
+
     @property
     def splits(self) -> list[str]:
         """The names of the judged splits, such as train, dev and test."""
@@ -164,6 +189,19 @@ class Collection:
         keep = pc.equal(columns["split"], split)
         parts = [columns[c].filter(keep).to_numpy() for c in ("query", "doc", "grade")]
         return Qrels(*parts)
+
+    def refuse_foreign(self, query: Rows, doc: Rows) -> None:
+        """Refuse rows that the collection does not have.
+
+        Raises:
+            DataError: There are some.
+        """
+        for texts, rows in ((self.queries, query), (self.documents, doc)):
+            if len(rows) and rows.max() >= len(texts):
+                raise DataError(
+                    f"the pairs name row {rows.max()}, and {self.path} has {len(texts)} {texts.what}",
+                    hint="they belong to another collection; edited texts stand in the one beside their candidates",
+                )
 
     def lists(self) -> Pairs | None:
         """Read the candidate lists that came with the collection, in their own order, if there are any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ def first_of_each(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return first[order].astype(np.int64), place[same]
+
+
+def distinct_strings(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """List each distinct one of n strings once, in their order; and (n,) which of them each is."""
+    number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return list(number), np.array([number[text] for text in texts], np.int64)
 
 
 def distinct_texts(texts: Texts, rows: Rows) -> tuple[Rows, NDArray[np.int64]]:

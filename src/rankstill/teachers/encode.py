@@ -219,7 +219,7 @@ def encode_rows(
     total = sum(len(rows[start : start + CHUNK]) for start, _ in waiting)
     with bar(f"encoding {texts.what}", total, "texts") as shown:
         pieces = [rows[start : start + CHUNK] for start, _ in waiting]
-        encoded = spread(_encode_chunk, (encoder, str(texts.path.resolve()), texts.what, side), pieces)
+        encoded = spread(_encode_chunk, (encoder, texts, side), pieces)
         for (_, part), chunk, whole in zip(waiting, pieces, encoded, strict=True):
             with np.errstate(over="ignore"):
                 vectors = whole.astype(dtype)
@@ -231,9 +231,9 @@ def encode_rows(
     shutil.rmtree(parts)
 
 
-def _encode_chunk(shared: tuple[Encoder, str, str, Side], chunk: Rows) -> Scores32:
-    encoder, path, what, side = shared
-    return encoder.encode(Texts(Path(path), what).take(chunk), side)
+def _encode_chunk(shared: tuple[Encoder, Texts, Side], chunk: Rows) -> Scores32:
+    encoder, texts, side = shared
+    return encoder.encode(texts.take(chunk), side)
 
 
 def _refuse_not_finite(vectors: NDArray[Any], texts: Texts, rows: Rows, encoder: Encoder) -> None:

@@ -9,48 +9,28 @@ number of query tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.models import load_container
 from rankstill.records import Scores32
 from rankstill.teachers.batches import Features, Positions, split
-from rankstill.teachers.encode import Side, model_identity, short_name
-from rankstill.teachers.modules import run_modules, tokens_of
-from rankstill.teachers.precision import Precision, body_precision, device
+from rankstill.teachers.encode import Side
+from rankstill.teachers.modules import ModuleCoder, run_modules, tokens_of
+from rankstill.teachers.precision import device
 
 Code = NDArray[Any]
 _EXPANSION = "query_expansion_positions"
 
 
-class LateInteractionCoder:
-    """A MultiVectorEncoder as a function from texts to vectors of tokens; see `Coder`. Loaded when first needed.
+class LateInteractionCoder(ModuleCoder):
+    """A MultiVectorEncoder as a function from texts to vectors of tokens; see `ModuleCoder`.
 
-    Args:
-        path: A checked model folder.
-        reference: How the user named it.
-        precision: Of the model's body; the projection of tokens runs in float64.
-        max_length: Tokens of a document at most; the model's own limit where None.
+    `max_length` limits documents; queries keep their own.
     """
 
     kind = "late-interaction"
-
-    def __init__(self, path: Path, reference: str, precision: Precision, max_length: int | None) -> None:
-        self.path, self.max_length = path, max_length
-        self.name = short_name(reference)
-        self.precision = body_precision(precision)
-        self.fingerprint = model_identity(path, self.precision, max_length)
-
-    @cached_property
-    def _model(self) -> Any:
-        model = load_container(self.path, max_length=self.max_length, device=device())
-        for module in list(model)[1:]:
-            module.double()
-        return model
 
     def encode(self, texts: Sequence[str], side: Side) -> list[Code]:
         """Encode texts: for each (tokens that count, D) float32."""

@@ -1,8 +1,13 @@
-"""Running the modules of a sentence-transformers model one after the other, the first in its own precision."""
+"""Running the modules of a sentence-transformers model one after the other, the first in its own precision.
+
+Sparse and late-interaction models are run so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +16,43 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor
 
 from rankstill.errors import ModelError
+from rankstill.models import load_container
+from rankstill.parallel import unloaded
 from rankstill.teachers.batches import Features, can_split
-from rankstill.teachers.encode import Side, prompt_of
-from rankstill.teachers.precision import autocast, device, doubled
+from rankstill.teachers.encode import Side, model_identity, prompt_of, short_name
+from rankstill.teachers.precision import Precision, autocast, body_precision, device, doubled
+
+
+class ModuleCoder:
+    """What the coders of both kinds are made of; see `Coder`. The model is loaded when the first text comes.
+
+    Args:
+        path: A checked model folder.
+        reference: How the user named it.
+        precision: Of the model's body; what follows runs in float64, but what pools terms in float32.
+        max_length: Tokens of a text at most; the model's own limit where None.
+    """
+
+    def __init__(self, path: Path, reference: str, precision: Precision, max_length: int | None) -> None:
+        self.path, self.max_length = path, max_length
+        self.name = short_name(reference)
+        self.precision = body_precision(precision)
+        self.fingerprint = model_identity(path, self.precision, max_length)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unloaded(self)
+
+    @cached_property
+    def _model(self) -> Any:
+        model = load_container(self.path, max_length=self.max_length, device=device())
+        self._refuse(model)
+        for module in list(model)[1:]:
+            if not isinstance(module, SpladePooling):
+                module.double()
+        return model
+
+    def _refuse(self, model: Any) -> None:
+        """Refuse a model that loads, and would give nonsense."""
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,14 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import COST, run_stage, whole_or_absent, write_json
-from rankstill.parallel import is_spread, spread
-from rankstill.progress import Bar, bar
+from rankstill.progress import bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers import recheck as again
 from rankstill.teachers.bi_encoder import BiEncoderTeacher
-from rankstill.teachers.cross_encoder import CrossEncoderTeacher
+from rankstill.teachers.chunks import chunk_scores
 from rankstill.teachers.distinct import first_of_each
 from rankstill.teachers.ensemble import EnsembleTeacher
 from rankstill.teachers.llm.teacher import LlmTeacher
-from rankstill.teachers.sequence import SequenceTeacher
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.store_care import merge_parts
 from rankstill.teachers.teacher import Teacher, open_teacher
@@ -113,12 +111,7 @@ def _read(pairs: Path | Pairs) -> Pairs:
 def _refuse_bad_rows(collection: Collection, query: Rows, doc: Rows) -> None:
     if not len(query):
         raise DataError("there is no pair to score", hint="sample candidates first")
-    for texts, rows in ((collection.queries, query), (collection.documents, doc)):
-        if rows.max() >= len(texts):
-            raise DataError(
-                f"the pairs name row {rows.max()}, and {collection.path} has {len(texts)} {texts.what}",
-                hint="the pairs belong to another collection",
-            )
+    collection.refuse_foreign(query, doc)
 
 
 class _Job:
@@ -158,7 +151,8 @@ class _Job:
                 for number, start in enumerate(range(0, len(query), teacher.chunk))
             ]
             with bar(f"scoring by {teacher.name}", len(query), "pairs") as shown:
-                answers = self._answers(teacher, [where for where, path in chunks if not path.exists()], shown)
+                left = [(self.query[where], self.doc[where]) for where, path in chunks if not path.exists()]
+                answers = chunk_scores(teacher, self.collection, left, shown)
                 for where, path in chunks:
                     if path.exists():
                         shown.advance(len(where))
@@ -174,18 +168,6 @@ class _Job:
                 hint="it cannot tell documents apart, so there is nothing to learn; use another teacher",
             )
         return scores[self.which]
-
-    def _answers(self, teacher: Teacher, chunks: list[NDArray[np.int64]], shown: Bar) -> Iterator[Scores32]:
-        """Let the teacher score chunk by chunk, here or on a cluster's workers."""
-        # A teacher that prepares something holds it in this process, and needs little time for the rest.
-        if not (is_spread() and isinstance(teacher, CrossEncoderTeacher | SequenceTeacher)):
-            for where in chunks:
-                yield teacher.score(self.collection, self.query[where], self.doc[where], shown)
-            return
-        pieces = [(self.query[where], self.doc[where]) for where in chunks]
-        for found in spread(_score_chunk, (teacher, str(self.collection.path.resolve())), pieces):
-            yield found
-            shown.advance(len(found))
 
     def _known(self) -> Scores32:
         """Ask the store once, and hold on to the answer: what is scored must not change with it later."""
@@ -228,11 +210,6 @@ class _Job:
                 f"{self.collection.queries.id(query)}, document {self.collection.documents.id(doc)}: {scores[bad[0]]})",
                 hint="try --precision float32; if that fails too, the model is broken",
             )
-
-
-def _score_chunk(shared: tuple[Teacher, str], piece: tuple[Rows, Rows]) -> Scores32:
-    teacher, collection = shared
-    return teacher.score(Collection(collection), *piece)
 
 
 def _save(path: Path, values: Scores32) -> None:

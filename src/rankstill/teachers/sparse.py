@@ -7,7 +7,6 @@ prompts and routes for queries and documents, its limit of active terms, its sim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,17 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from sentence_transformers.sparse_encoder.modules import SpladePooling
 from sentence_transformers.util import select_max_active_dims
 from torch import Tensor
 
 from rankstill.errors import ModelError, some
-from rankstill.models import load_container
 from rankstill.records import Scores32
 from rankstill.teachers.batches import split
 from rankstill.teachers.cross_encoder import stored_weights
-from rankstill.teachers.encode import Side, model_identity, short_name
-from rankstill.teachers.modules import run_modules, tokens_of
-from rankstill.teachers.precision import Precision, body_precision, device
+from rankstill.teachers.encode import Side
+from rankstill.teachers.modules import ModuleCoder, run_modules, tokens_of
+from rankstill.teachers.precision import device
+from rankstill.teachers.similarity import SIMILARITIES
 
 _TERM = np.dtype([("term", "<u4"), ("weight", "<f4")])
 _BUDGET = {"cpu": 1024, "cuda": 16384}
@@ -35,32 +33,13 @@ _BUDGET = {"cpu": 1024, "cuda": 16384}
 Code = NDArray[Any]
 
 
-class SparseCoder:
-    """A SparseEncoder as a function from texts to weighted terms; see `Coder`. Loaded when the first text comes.
-
-    Args:
-        path: A checked model folder.
-        reference: How the user named it.
-        precision: Of the model's body; what pools terms runs in float32 or better.
-        max_length: Tokens of a text at most; the model's own limit where None.
-    """
+class SparseCoder(ModuleCoder):
+    """A SparseEncoder as a function from texts to weighted terms; see `ModuleCoder`."""
 
     kind = "sparse"
 
-    def __init__(self, path: Path, reference: str, precision: Precision, max_length: int | None) -> None:
-        self.path, self.max_length = path, max_length
-        self.name = short_name(reference)
-        self.precision = body_precision(precision)
-        self.fingerprint = model_identity(path, self.precision, max_length)
-
-    @cached_property
-    def _model(self) -> Any:
-        model = load_container(self.path, max_length=self.max_length, device=device())
+    def _refuse(self, model: Any) -> None:
         _refuse_random_head(model.transformers_model, self.path)
-        for module in list(model)[1:]:
-            if not isinstance(module, SpladePooling):
-                module.double()
-        return model
 
     def encode(self, texts: Sequence[str], side: Side) -> list[Code]:
         """Encode texts: for each (m,) of `term` uint32, rising, and `weight` float32, not 0."""
@@ -80,7 +59,8 @@ class SparseCoder:
     def compare(self, queries: Sequence[Code], docs: Sequence[Code]) -> Scores32:
         """Compare n pairs by the model's similarity: (n,) float32."""
         terms = 1 + max((int(code["term"].max(initial=0)) for code in [*queries, *docs]), default=0)
-        return _SIMILARITIES[self._model.similarity_fn_name](_matrix(queries, terms), _matrix(docs, terms))
+        similar = SIMILARITIES[self._model.similarity_fn_name]
+        return similar(_matrix(queries, terms), _matrix(docs, terms)).astype(np.float32)
 
 
 def _terms(weights: Tensor) -> Code:
@@ -90,26 +70,10 @@ def _terms(weights: Tensor) -> Code:
     return code
 
 
-def _matrix(codes: Sequence[Code], terms: int) -> sp.csr_matrix:
+def _matrix(codes: Sequence[Code], terms: int) -> sp.csr_array:
     flat = np.concatenate(codes) if codes else np.empty(0, _TERM)
     starts = np.r_[0, np.cumsum([len(code) for code in codes])]
-    return sp.csr_matrix((flat["weight"].astype(np.float64), flat["term"], starts), shape=(len(codes), terms))
-
-
-def _sums(values: sp.csr_matrix) -> NDArray[np.float64]:
-    return np.asarray(values.sum(axis=1), np.float64).reshape(-1)
-
-
-def _dot(a: sp.csr_matrix, b: sp.csr_matrix) -> NDArray[np.float64]:
-    return _sums(a.multiply(b).tocsr())
-
-
-_SIMILARITIES = {
-    "dot": lambda a, b: _dot(a, b).astype(np.float32),
-    "cosine": lambda a, b: (_dot(a, b) / np.maximum(np.sqrt(_dot(a, a) * _dot(b, b)), 1e-12)).astype(np.float32),
-    "euclidean": lambda a, b: (-np.sqrt(_dot(a - b, a - b))).astype(np.float32),
-    "manhattan": lambda a, b: (-_sums(abs(a - b))).astype(np.float32),
-}
+    return sp.csr_array((flat["weight"].astype(np.float64), flat["term"], starts), shape=(len(codes), terms))
 
 
 def _refuse_random_head(model: Any, path: Path) -> None:

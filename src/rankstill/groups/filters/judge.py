@@ -13,6 +13,7 @@ from rankstill.errors import DataError
 from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers import ScoreStore, Teacher
+from rankstill.teachers.chunks import chunk_scores
 from rankstill.teachers.distinct import first_of_each
 from rankstill.teachers.store import PairKeys
 
@@ -51,11 +52,10 @@ def judge_pairs(
     if len(waiting):
         prepared = judge.prepared(collection, query[waiting], doc[waiting], folder)
         with bar(f"judging by {judge.name}", len(waiting), "pairs") as shown:
-            for start in range(0, len(waiting), prepared.chunk):
-                where = waiting[start : start + prepared.chunk]
-                scores[where] = _checked(
-                    collection, prepared.score(collection, query[where], doc[where], shown), query[where], doc[where]
-                )
+            parts = [waiting[start : start + prepared.chunk] for start in range(0, len(waiting), prepared.chunk)]
+            answers = chunk_scores(prepared, collection, ((query[where], doc[where]) for where in parts), shown)
+            for where, answer in zip(parts, answers, strict=True):
+                scores[where] = _checked(collection, answer, query[where], doc[where])
                 if kept and keys:
                     kept.append(keys.take(where), scores[where])
     return scores[which], len(first)
