@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Bound:
         """Whether it says nothing that was not known before; so too where it is not a number."""
         return not self.value < self.trivial
 
+    def to_json(self) -> dict[str, Any]:
+        """Give everything that a reader of the number needs; what is not finite is null."""
+        numbers = {"value": self.value, "factor": self.factor, "trivial": self.trivial, "confidence": self.confidence}
+        return {
+            "name": self.name,
+            "source": self.source,
+            **{name: _finite(number) for name, number in numbers.items()},
+            "terms": {name: _finite(number) for name, number in self.terms.items()},
+            "vacuous": self.vacuous,
+            "assumptions": list(self.assumptions),
+        }
+
     def __str__(self) -> str:
         terms = " + ".join(f"{value:.3g} ({name})" for name, value in self.terms.items())
         sum_ = f"{self.factor:.3g} x ({terms})" if self.factor != 1 else terms
@@ -49,3 +62,7 @@ class Bound:
         return (
             f"{self.name} {self.source}: {self.value:.3g} = {sum_}, {certain}; {says}; if {'; '.join(self.assumptions)}"
         )
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
