@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from rankstill.files import COST, write_json
 from rankstill.progress import bar, note, say
 from rankstill.randomness import rng_for
 from rankstill.records import Pairs, Scores32
-from rankstill.teachers.teacher import Teacher
+from rankstill.teachers.teacher import Teacher, keep_in
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,16 @@ def recheck(collection: Collection, scored: Pairs, teacher: Teacher, count: int,
     rows = _sample(scored, teacher, count)
     query, doc, first = scored.query[rows], scored.doc[rows], scored.score[rows]
     again = np.empty(len(rows), np.float32)
-    keep_in: Callable[[Path], None] | None = getattr(teacher, "keep_in", None) if store else None
     with tempfile.TemporaryDirectory(prefix="rankstill-") as empty, bar("scoring again", len(rows), "pairs") as shown:
-        if keep_in is not None:
-            keep_in(Path(empty))
+        if store is not None:
+            keep_in(teacher, Path(empty))
         try:
             ready = teacher if teacher.by_text else teacher.prepared(collection, query, doc, Path(empty))
             for start in range(0, len(rows), ready.chunk):
                 part = slice(start, start + ready.chunk)
                 again[part] = ready.score(collection, query[part], doc[part], shown)
         finally:
-            if keep_in is not None and store is not None:
-                keep_in(store)
+            keep_in(teacher, store)
     return _compare(collection, Pairs(query, doc, first), again)
 
 

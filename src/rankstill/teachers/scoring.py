@@ -25,14 +25,11 @@ from rankstill.files import COST, run_stage, whole_or_absent, write_json
 from rankstill.progress import bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers import recheck as again
-from rankstill.teachers.bi_encoder import BiEncoderTeacher
 from rankstill.teachers.chunks import chunk_scores
 from rankstill.teachers.distinct import first_of_each
-from rankstill.teachers.ensemble import EnsembleTeacher
-from rankstill.teachers.llm.teacher import LlmTeacher
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.store_care import merge_parts
-from rankstill.teachers.teacher import Teacher, open_teacher
+from rankstill.teachers.teacher import Teacher, keep_in, open_teacher
 
 SCORES = "scores.parquet"
 _MANY = 1000
@@ -71,8 +68,7 @@ def score(
     asked = np.sort(Pairs.concatenate([_read(table) for table in tables]).key())
     keys = np.unique(asked)
     query, doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
-    if store and isinstance(opened, BiEncoderTeacher | EnsembleTeacher | LlmTeacher):
-        opened.keep_in(store)
+    keep_in(opened, store)
     kept = ScoreStore(store, opened.fingerprint, opened.name, opened.kind) if store and opened.by_text else None
 
     def build(work: Path) -> Mapping[str, Any]:

@@ -134,6 +134,18 @@ def _backend(name: str) -> Backend:
     return cast(Backend, name)
 
 
+def keep_in(teacher: Teacher, store: Path | None) -> None:
+    """Let a teacher keep in a store what it learns besides scores (vectors, answers, its members' scores), if it does.
+
+    Args:
+        teacher: Any.
+        store: The store's folder; None changes nothing.
+    """
+    keep: Callable[[Path], None] | None = getattr(teacher, "keep_in", None)
+    if keep is not None and store is not None:
+        keep(store)
+
+
 def open_scorer(
     reference: str, *, precision: Precision = "auto", max_length: int | None = None
 ) -> Callable[[Sequence[str], Sequence[str]], Scores32]:

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
-from rankstill.errors import DataError
+from rankstill.errors import DataError, SpecError
 from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers import ScoreStore, Teacher
 from rankstill.teachers.chunks import chunk_scores
 from rankstill.teachers.distinct import first_of_each
+from rankstill.teachers.llm.listwise import ListwiseTeacher
 from rankstill.teachers.store import PairKeys
+from rankstill.teachers.teacher import keep_in
 
 
 def judge_pairs(
@@ -29,15 +31,22 @@ def judge_pairs(
         doc: (n,) rows.
         judge: Any teacher.
         folder: For what the judge prepares.
-        store: The score store, where the judge scores texts: what it has is not asked again, what is asked is kept.
+        store: The score store: what it has is not asked again, and what is asked is kept, where the judge scores texts.
 
     Returns:
         (n,) float32 scores, and how many distinct pairs there were: the same texts are one pair, unless the judge goes
         by ids.
 
     Raises:
+        SpecError: The judge is a language model that orders lists.
         DataError: The judge gives too few scores, or scores that are not finite.
     """
+    if isinstance(judge, ListwiseTeacher):
+        raise SpecError(
+            f"the judge {judge.name} orders documents, and does not say which are relevant",
+            hint="ask it for each: mode=pointwise or mode=graded",
+        )
+    keep_in(judge, store)
     if not len(query):
         return np.empty(0, np.float32), 0
     numbers: list[NDArray[Any]] = [query, doc]
