@@ -249,7 +249,12 @@ def _distances(first: Floats, second: Floats) -> Floats:
     middle = first.mean(axis=1, keepdims=True)
     a, b = first - middle, second - middle
     lengths = np.einsum("nkd,nkd->nk", a, a)[:, :, None] + np.einsum("nkd,nkd->nk", b, b)[:, None, :]
-    return np.asarray(np.sqrt(np.maximum(lengths - 2 * (a @ b.transpose(0, 2, 1)), 0)))
+    squared = lengths - 2 * (a @ b.transpose(0, 2, 1))
+    # Documents in one place are at distance 0, not at the root of a rounding error.
+    near = np.nonzero(squared <= 1e-6 * lengths)
+    query, i, j = near
+    squared[near] = ((first[query, i] - second[query, j]) ** 2).sum(axis=-1)
+    return np.asarray(np.sqrt(squared))
 
 
 def _scores(scores: Numbers) -> Floats:
