@@ -151,8 +151,9 @@ def enumerate_groups(lists: Ints, size: int, law: str = "independent") -> Groups
     lengths = lists.shape[1]
     if law == "distinct":
         rows = np.array(list(permutations(range(lengths), size)))
-    elif law == "positive":
-        rows = np.array([(0, *rest) for rest in product(range(lengths), repeat=size - 1)])
+    elif law in ("positive", "positive_and_others"):
+        others = range(law == "positive_and_others", lengths)
+        rows = np.array([(0, *rest) for rest in product(others, repeat=size - 1)])
     else:
         rows = np.array(list(product(range(lengths), repeat=size)))
     queries = np.repeat(np.arange(len(lists)), len(rows))
