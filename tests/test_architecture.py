@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -106,3 +107,27 @@ def test_every_dependency_is_pinned():
     ]:
         name = re.match(r"[\w-]+", requirement)[0].lower().replace("-", "_")
         assert name == "rankstill" or name in pins, name
+
+
+def test_looking_after_a_store_starts_without_the_libraries_of_models(tmp_path):
+    """Each of the commands, on a store of one score and a collection of one text."""
+    from rankstill.teachers.pair_keys import PairKeys
+    from rankstill.teachers.store import ScoreStore
+    from tests.tiny_collections import make_collection
+
+    collection = make_collection(tmp_path / "c", {"d": "wing"}, {"q": "jet"})
+    keys = PairKeys.of(collection, np.uint32([0]), np.uint32([0]))
+    ScoreStore(tmp_path / "s", "ab" * 32, "a", "run").append(keys, np.float32([1]))
+    script = """
+import sys
+import rankstill.cli
+for command in ("ls s", "verify s", "compact s", "export s -o s.tsv --collection c", "gc s --keep-only c"):
+    sys.argv = ["rankstill", "scores", *command.split()]
+    try:
+        rankstill.cli.main()
+    except SystemExit as end:
+        assert not end.code, command
+    heavy = {"torch", "transformers", "sentence_transformers", "scipy"} & set(sys.modules)
+    assert not heavy, (command, heavy)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
