@@ -22,6 +22,8 @@ from rankstill.randomness import seed_for
 
 Architecture = Literal["cross-encoder", "bi-encoder", "static"]
 ARCHITECTURES: tuple[Architecture, ...] = ("cross-encoder", "bi-encoder", "static")
+TEMPERATURES: dict[str, float] = {"cross-encoder": 1.0, "bi-encoder": 0.05, "static": 0.05}
+"""The student temperature that suits the range of each one's scores: logits, cosines."""
 Tokens = NDArray[np.uint32]
 
 
@@ -83,7 +85,7 @@ class Student(Protocol):
     module: nn.Module
     tokenizer: Tokenizer
     temperature: float
-    """The student temperature that suits the range of its scores: 1 for logits, 0.05 for cosines."""
+    """Its entry in `TEMPERATURES`."""
 
     def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
         """Score pairs: (pairs,) float32. `budget` bounds the padded tokens of one forward pass."""

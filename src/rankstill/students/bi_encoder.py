@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from rankstill.models import quiet
-from rankstill.students.architectures import Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
 from rankstill.students.tokens import micro_batches
 from rankstill.students.transformer import Transformer, body_in, remove_plain
 
@@ -19,7 +19,7 @@ from rankstill.students.transformer import Transformer, body_in, remove_plain
 class BiEncoderStudent(Transformer):
     """See `Student`."""
 
-    temperature = 0.05
+    temperature = TEMPERATURES["bi-encoder"]
 
     def __init__(self, spec: StudentSpec, start: str) -> None:
         super().__init__(spec, start, AutoModel)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from rankstill.models import quiet
-from rankstill.students.architectures import Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
 from rankstill.students.tokens import micro_batches
 from rankstill.students.transformer import Transformer, body_in, remove_plain
 
@@ -23,7 +23,7 @@ Sequence = tuple[NDArray[np.int64], int]
 class CrossEncoderStudent(Transformer):
     """See `Student`."""
 
-    temperature = 1.0
+    temperature = TEMPERATURES["cross-encoder"]
 
     def __init__(self, spec: StudentSpec, start: str) -> None:
         super().__init__(spec, start, AutoModelForSequenceClassification, num_labels=1)

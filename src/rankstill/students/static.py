@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from rankstill.models import quiet
-from rankstill.students.architectures import Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
 from rankstill.students.bi_encoder import cosines
 from rankstill.students.transformer import LOCAL, Frame, body_in, fast_tokenizer, loading
 from rankstill.students.vocabulary import UsedTokens
@@ -28,7 +28,7 @@ class StaticStudent:
     the vocabulary, which lists them by frequency: Zipf's law in place of counts.
     """
 
-    temperature = 0.05
+    temperature = TEMPERATURES["static"]
 
     def __init__(self, spec: StudentSpec, start: str, precision: torch.dtype = torch.float32) -> None:
         self.spec = spec

@@ -41,3 +41,12 @@ def test_it_is_never_written_without_terms_assumptions_and_vacuity():
     assert "probability 0.95" in text
     assert "in expectation" in str(made(confidence=None))
     assert "4 x (" in str(made(factor=4.0))
+
+
+def test_as_json_it_says_the_same_and_null_where_there_is_no_number():
+    found = made(terms={"fit": 0.1, "shift": math.inf}, confidence=None).to_json()
+    assert found["terms"] == {"fit": 0.1, "shift": None}
+    assert found["value"] is None
+    assert found["confidence"] is None
+    assert found["vacuous"] is True
+    assert found["assumptions"] == ["the head is linear", "groups are independent"]

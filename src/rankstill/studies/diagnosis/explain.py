@@ -1,0 +1,189 @@
+"""`rankstill explain`: why a trained student is as it is: where it follows its teacher, where not, and since when.
+
+Three gaps, each with its interval: what it did not learn of the groups it has seen (fit), what it lost on groups drawn
+the same way for queries it has not seen (locality: what the sample could not pin down), and what it lost on the lists
+that it reranks (shift).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.files import Json, versions, write_json
+from rankstill.groups.build import GROUPS
+from rankstill.measures.bounds.held_out import betting
+from rankstill.measures.fidelity import LOG2
+from rankstill.progress import note
+from rankstill.randomness import rng_for
+from rankstill.records import Groups, Pairs
+from rankstill.students.train import set_threads
+from rankstill.studies.diagnosis.curve import first_epoch
+from rankstill.studies.diagnosis.faithful import Matrix, by_size, faithful, read_lists
+from rankstill.studies.diagnosis.finished import Finished, finished
+from rankstill.studies.steps import Training, make_groups, score_pairs
+from rankstill.teachers import open_teacher
+
+EXPLANATION = "explanation.json"
+CLIP = 1.0
+"""Nats at which a group's mean excess is cut for a bound: more than a student has who knows nothing, log 2."""
+
+
+@dataclass(frozen=True)
+class ExplainSpec:
+    """How to explain.
+
+    Attributes:
+        groups: At most so many seen groups, and as many held-out ones, are scored by the student.
+        delta: The probability with which a bound may fail.
+        seed: Of the choice of groups and of the bootstrap.
+    """
+
+    groups: int = 300
+    delta: float = 0.05
+    seed: int = 1
+
+
+def explain(model: Path, out: Path, spec: ExplainSpec) -> Json:
+    """Explain a student that `distill` or `demo` trained.
+
+    Args:
+        model: Its folder, inside the output that made it.
+        out: The folder to write: `explanation.json`, and the stages it took.
+        spec: How.
+
+    Returns:
+        What `explanation.json` holds; see docs/formats.md.
+
+    Raises:
+        DataError: The model is not ours, or lies outside the output that made it.
+    """
+    set_threads()
+    run = finished(model)
+    places = [_seen(run, out, spec)]
+    held_out = run.held_out()
+    if held_out is None:
+        note("no dev queries: nothing is held out of the training collection")
+    else:
+        places.append(_held_out(run, held_out, out, spec))
+    for lists in run.lists():
+        teacher, student = by_size(*read_lists(lists.teacher, lists.student))
+        places.append(_place(run, f"lists of {lists.name}", "lists", teacher, student, spec))
+    found = {
+        "model": str(model),
+        "strategy": run.strategy,
+        "teacher": run.spec["teacher"],
+        "loss": run.trained["loss"],
+        "student": run.trained["student"],
+        "temperature": run.temperature,
+        "student_temperature": run.student_temperature,
+        "places": places,
+        "gaps": gaps(places),
+        "curve": first_epoch(run, spec.delta),
+        "versions": versions(),
+    }
+    write_json(out / EXPLANATION, found)
+    return found
+
+
+def _seen(run: Finished, out: Path, spec: ExplainSpec) -> Json:
+    groups = _some(Groups.read(run.groups / GROUPS), spec)
+    return _groups_place(run, run.training, "groups it has seen", "seen", groups, out / "seen", spec)
+
+
+def _held_out(run: Finished, held_out: Training, out: Path, spec: ExplainSpec) -> Json:
+    """Draw, score and group for dev queries just as for training queries."""
+    how = run.spec
+    teacher = open_teacher(how["teacher"], precision=how["precision"])
+    made = make_groups(
+        out / "held-out",
+        held_out,
+        teacher,
+        run.strategy,
+        size=how["size"],
+        depth=how["depth"],
+        seed=how["seed"],
+        on_short="drop",
+    )
+    groups = _some(Groups.read(made.groups / GROUPS), spec)
+    name = f"{run.strategy} groups of held-out queries"
+    return _groups_place(run, held_out, name, "held out", groups, out / "held-out", spec, made.collection(held_out))
+
+
+def _groups_place(
+    run: Finished,
+    training: Training,
+    name: str,
+    kind: str,
+    groups: Groups,
+    out: Path,
+    spec: ExplainSpec,
+    collection: Path | None = None,
+) -> Json:
+    """Let the student score groups, and compare."""
+    query = np.repeat(groups.query, groups.size)
+    pairs = Pairs(query, groups.doc.reshape(-1), np.full(len(query), np.nan, np.float32))
+    student = open_teacher(str(run.model), precision=run.trained["precision"])
+    path = collection or training.path
+    scored = Pairs.read(score_pairs(out, path, [pairs], student, out / "student-scores") / "scores.parquet")
+    known = dict(zip(scored.key().tolist(), scored.score.tolist(), strict=True))
+    own = np.array([known[int(key)] for key in pairs.key()]).reshape(groups.score.shape)
+    return _place(run, name, kind, [groups.score.astype(np.float64)], [own], spec)
+
+
+def _place(
+    run: Finished, name: str, kind: str, teacher: list[Matrix], student: list[Matrix], spec: ExplainSpec
+) -> Json:
+    found = faithful(
+        name,
+        kind,
+        [t / run.temperature for t in teacher],
+        [s / run.student_temperature for s in student],
+        seed=spec.seed,
+    )
+    if kind != "seen" and found["groups"] > 1:
+        excess = np.array(found["per_group"]["excess"])
+        trivial = (1 - found["entropy"]["mean"]) * LOG2
+        order = rng_for(spec.seed, "order", name).permutation(len(excess))
+        bound = betting(excess[order], highest=CLIP, delta=spec.delta, clip=True, trivial=trivial)
+        found["bound"] = bound.to_json()
+    return found
+
+
+def gaps(places: list[Json]) -> list[Json]:
+    """Split the excess on each test's lists into what was not fitted, not pinned down, and shifted.
+
+    Differences of means over different queries: their intervals add up the two variances.
+    """
+    seen = places[0]["excess"]
+    held_out = next((p["excess"] for p in places if p["kind"] == "held out"), None)
+    found: list[Json] = [{"name": "fit", "what": "excess on groups it has seen", **seen}]
+    if held_out is not None:
+        what = "more on groups drawn the same way for unseen queries"
+        found.append({"name": "locality", "what": what, **_difference(held_out, seen)})
+    for place in (p for p in places if p["kind"] == "lists"):
+        base = held_out or seen
+        found.append(
+            {"name": f"shift, {place['where']}", "what": "more on those lists", **_difference(place["excess"], base)}
+        )
+    return found
+
+
+def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> Json:
+    mean = a["mean"] - b["mean"]
+    if any(end is None for side in (a, b) for end in (side["low"], side["high"])):
+        return {"mean": mean, "low": None, "high": None, "n": min(a["n"], b["n"])}
+    low = mean - float(np.hypot(a["mean"] - a["low"], b["high"] - b["mean"]))
+    high = mean + float(np.hypot(a["high"] - a["mean"], b["mean"] - b["low"]))
+    return {"mean": mean, "low": low, "high": high, "n": min(a["n"], b["n"])}
+
+
+def _some(groups: Groups, spec: ExplainSpec) -> Groups:
+    """Pick at most as many groups as asked, the same ones whenever there are the same groups."""
+    rows: NDArray[np.int64] = np.sort(rng_for(spec.seed, "explain").permutation(len(groups))[: spec.groups])
+    return Groups(*(getattr(groups, name)[rows] for name in ("query", "doc", "score", "label", "probability")))
