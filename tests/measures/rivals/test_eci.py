@@ -125,6 +125,18 @@ def test_shares_of_words_by_hand():
     assert found == pytest.approx(np.array([[0.5, 1.0], [0, 0], [0, 0]]))
 
 
+def test_more_than_one_block():
+    queries, positives, negatives, overlaps = world(4, n=1200, m=20, dimensions=64)
+    negatives = negatives.astype(np.float16)
+    base = eci_sem(queries[:600], positives[:600], negatives[:600], overlaps[:600])
+    stream = EciSemStream(64)
+    stream.add(*(np.concatenate([a[:600], a[:600]]) for a in (queries, positives, negatives, overlaps)))
+    assert stream.result().score == pytest.approx(base.score)
+    negatives[1100, 3] = 0
+    with pytest.raises(DataError, match=r"first: at \(1100, 3\)"):
+        eci_sem(queries, positives, negatives, overlaps)
+
+
 def test_refusals():
     queries, positives, negatives, overlaps = world()
     for shapes in (

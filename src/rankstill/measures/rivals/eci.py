@@ -23,6 +23,7 @@ from rankstill.errors import DataError, SpecError
 
 Floats = NDArray[np.floating[Any]]
 
+_NUMBERS_AT_ONCE = 1 << 20
 ECI_NAME = "ECI_sem (reimplemented from the abstract)"
 
 
@@ -99,10 +100,16 @@ class EciSemStream:
             DataError: A vector is zero or not finite, or an overlap is outside 0 to 1.
         """
         self._check(queries, positives, negatives, overlaps)
+        step = max(1, _NUMBERS_AT_ONCE // max(1, negatives[0].size if len(negatives) else 1))
+        for start in range(0, len(queries), step):
+            rows = slice(start, start + step)
+            self._add(start, queries[rows], positives[rows], negatives[rows], overlaps[rows])
+
+    def _add(self, start: int, queries: Floats, positives: Floats, negatives: Floats, overlaps: Floats) -> None:
         there = ~np.isnan(overlaps)
         # What stands where no negative is must only be a vector.
         negatives = np.where(there[:, :, None], negatives, queries[:, None])
-        asked, right, wrong = (_unit(v) for v in (queries, positives, negatives))
+        asked, right, wrong = (_unit(v, start) for v in (queries, positives, negatives))
         near = np.einsum("nd,nmd->nm", asked, wrong)
         lead = (np.einsum("nd,nd->n", asked, right)[:, None] - near) / self._temperature
         parts = np.stack([np.exp(-np.logaddexp(0, -lead)), np.maximum(near, 0), 1 - overlaps.astype(np.float64)])
@@ -213,11 +220,12 @@ def lexical_overlaps(
     return result
 
 
-def _unit(vectors: Floats) -> NDArray[np.float64]:
+def _unit(vectors: Floats, start: int) -> NDArray[np.float64]:
     values = vectors.astype(np.float64)
     norms = np.linalg.norm(values, axis=-1, keepdims=True)
     bad = np.argwhere(~((norms > 0) & np.isfinite(norms)))
     if len(bad):
-        raise DataError(f"{len(bad)} vectors are zero or not finite (first: at {tuple(map(int, bad[0][:-1]))})")
+        first = (start + int(bad[0][0]), *map(int, bad[0][1:-1]))
+        raise DataError(f"{len(bad)} vectors are zero or not finite (first: at {first})")
     values /= norms
     return values
