@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rankstill.randomness import rng_for
-from theory import section1, section2, section3, section34, section4  # noqa: F401  (importing registers the statements)
+from theory import section1, section2, section3, section34, section4, section5, section6, section7, section46  # noqa: F401  (importing registers the statements)
 from theory.statement import REGISTRY, Result, Statement, check_frequency, check_worlds
 from theory.worlds import World, random_world
 
