@@ -41,7 +41,7 @@ class GroupStatistics:
                 hint="one that holds for every pair there can be, not the largest one seen",
             )
         check_kind(labels)
-        listed = [float(radii)] if isinstance(radii, int | float) else [float(radius) for radius in radii]
+        listed = [float(radius) for radius in np.atleast_1d(radii)]
         if not listed or len(set(listed)) < len(listed):
             raise SpecError(f"expected one radius or more, each once, got {listed}")
         self.heads = tuple(Head(r, temperature, 2.0 if largest_distance is None else largest_distance) for r in listed)
@@ -50,7 +50,7 @@ class GroupStatistics:
         self.groups, self.size = 0, 0
         self._means = np.zeros((len(listed), 6))
         self._squares = np.zeros((len(listed), 6))
-        self._plain = np.zeros(2)
+        self._squared_diameter = 0.0
 
     def add(self, vectors: Numbers, scores: Numbers | None = None, *, pair_labels: Numbers | None = None) -> None:
         """Add groups, in blocks of any number.
@@ -65,7 +65,8 @@ class GroupStatistics:
         """
         if self.size and vectors.ndim == 3 and vectors.shape[1] != self.size:
             raise SpecError(f"groups of {vectors.shape[1]} documents after groups of {self.size}")
-        for found in blocks(vectors, scores, self.heads, self.labels, pair_labels, self._unit):
+        # All of them before any is merged: a refused call leaves no trace.
+        for found in list(blocks(vectors, scores, self.heads, self.labels, pair_labels, self._unit)):
             self._merge(found)
         self.size = vectors.shape[1]
 
@@ -80,7 +81,7 @@ class GroupStatistics:
         raise SpecError(f"no statistics for radius {radius}", hint=f"there are some for {known}")
 
     def moments(self, radius: float | None = None) -> tuple[Floats, Floats]:
-        """Means and sample variances, (6,) each, of `PerGroup.squares` at a radius.
+        """Means and sample variances, (6,) each, of `PerGroup.columns` at a radius.
 
         Raises:
             DataError: There are fewer than two groups.
@@ -93,23 +94,23 @@ class GroupStatistics:
     @property
     def entropy(self) -> float:
         """The mean over groups of the pairs' label entropy, nats; 0 for hard labels."""
-        return float(self._plain[0])
+        return float(self._means[0, 5])
 
     @property
     def squared_diameter(self) -> float:
         """The mean over groups of the mean squared distance."""
-        return float(self._plain[1])
+        return self._squared_diameter
 
     def _merge(self, found: tuple[PerGroup, ...]) -> None:
         """Merge a block's means and sums of squared deviations (Chan, Golub and LeVeque 1983)."""
         count = len(found[0].signed)
         total = self.groups + count
         for row, group in enumerate(found):
-            values = group.squares()
+            values = group.columns()
             mean = values.mean(axis=0)
             gap = mean - self._means[row]
             self._means[row] += gap * (count / total)
             self._squares[row] += ((values - mean) ** 2).sum(axis=0) + gap**2 * (self.groups * count / total)
-        for place, plain in enumerate((found[0].entropy, found[0].squared_diameter)):
-            self._plain[place] += (float(plain.mean()) - self._plain[place]) * (count / total)
+        gap_of_squares = float(found[0].squared_diameter.mean()) - self._squared_diameter
+        self._squared_diameter += gap_of_squares * (count / total)
         self.groups = total

@@ -77,14 +77,14 @@ class PerGroup:
     entropy: Floats
     squared_diameter: Floats
 
-    def squares(self) -> Floats:
-        """(m, 6): what the bound takes expectations of, in the order of `ranges`."""
-        columns = (self.signed, self.saturating, self.fourth, self.excess**2, self.swing**2, self.entropy**2)
-        return np.stack(columns, axis=1)
+    def columns(self) -> Floats:
+        """(m, 6): what the bound takes means and variances of, in the order of `ranges`."""
+        found = (self.signed, self.saturating, self.fourth, self.excess**2, self.swing**2, self.entropy)
+        return np.stack(found, axis=1)
 
 
 def ranges(head: Head) -> Floats:
-    """(6,) the largest that each column of `PerGroup.squares` can be, known without data [3.2e]."""
+    """(6,) the largest that each column of `PerGroup.columns` can be, known without data [3.2e]."""
     d, b = head.largest_distance, head.margin
     swing = b / 2 + float(even_part(np.array(b)))
     return np.array(
@@ -94,7 +94,7 @@ def ranges(head: Head) -> Floats:
             d**4,
             log_one_plus_exp(b) ** 2,
             swing**2,
-            np.log(2) ** 2,
+            np.log(2),
         ]
     )
 

@@ -58,6 +58,22 @@ def bernstein_upper(mean: float, variance: float, count: int, highest: float, de
     return mean + math.sqrt(2 * variance * log / count) + 7 * highest * log / (3 * (count - 1))
 
 
+def deviation_upper(variance: float, count: int, highest: float, delta: float) -> float:
+    """Bound a standard deviation from a sample's variance: Maurer and Pontil, COLT 2009, theorem 10.
+
+    Args:
+        variance: Sample variance, divided by count - 1, of `count` independent values in [0, highest].
+        count: At least 2.
+        highest: The largest value possible, known beforehand; no deviation exceeds half of it.
+        delta: The probability, at most, of the standard deviation being above what is returned.
+    """
+    check_share("delta", delta)
+    check_count("the number of values", count, least=2)
+    check_positive("the highest value", highest)
+    check_not_negative("the variance", variance)
+    return min(math.sqrt(variance) + highest * math.sqrt(2 * math.log(1 / delta) / (count - 1)), highest / 2)
+
+
 def empirical_bernstein(
     losses: Values,
     *,

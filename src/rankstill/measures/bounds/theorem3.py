@@ -16,7 +16,7 @@ from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.bounds.checks import check_count, check_entropy, check_not_negative, check_positive, check_share
 from rankstill.measures.bounds.group_statistics import GroupStatistics
 from rankstill.measures.bounds.group_terms import Head, LabelKind, PerGroup, check_kind, ranges
-from rankstill.measures.bounds.held_out import bernstein_upper
+from rankstill.measures.bounds.held_out import bernstein_upper, deviation_upper
 from rankstill.measures.bounds.pair_loss import log_one_plus_exp
 
 Form = Literal["excess", "risk"]
@@ -51,7 +51,7 @@ class Moments:
     @classmethod
     def of(cls, groups: PerGroup) -> Moments:
         """Take equally likely groups as the whole population, with E|s|² for S."""
-        signed, saturating, fourth, excess, swing, _ = map(float, groups.squares().mean(axis=0))
+        signed, saturating, fourth, excess, swing, _ = map(float, groups.columns().mean(axis=0))
         return cls(signed, saturating, fourth, excess, swing, float(groups.entropy.std()))
 
 
@@ -128,6 +128,9 @@ def empirical_bound(
 ) -> Bound:
     """Bound the (excess) risk of every head from the very groups it was trained on, and nothing else [3.2e].
 
+    The moments are replaced by upper bounds that each fail with probability δ/7 at most: empirical Bernstein, and for
+    the spread of the entropy one of its standard deviation, which is tighter than theory's root of E hbar².
+
     Args:
         statistics: Of the groups; at least two.
         fit: As in `uniform_bound`.
@@ -146,14 +149,15 @@ def empirical_bound(
     means, variances = statistics.moments(head.radius)
     each = share / EVENTS
     # Both the estimate and the range that needs no data hold; the smaller of the two does.
-    signed, saturating, fourth, above, swing, spread = (
+    signed, saturating, fourth, above, swing = (
         min(bernstein_upper(float(mean), float(variance), statistics.groups, float(most), each), float(most))
-        for mean, variance, most in zip(means, variances, ranges(head), strict=True)
+        for mean, variance, most in zip(means[:5], variances[:5], ranges(head)[:5], strict=True)
     )
     hard = statistics.labels == "hard"
     excess = _is_excess(statistics.labels, form)
     interval = min(log_one_plus_exp(head.margin), head.margin + math.log(2)) if excess else head.margin
-    moments = Moments(signed, saturating, fourth, above, swing, 0.0 if hard else math.sqrt(spread))
+    spread = 0.0 if hard else deviation_upper(float(variances[5]), statistics.groups, math.log(2), each)
+    moments = Moments(signed, saturating, fourth, above, swing, spread)
     terms = {"fit": fit, **_terms(moments, head, statistics.groups, each, interval, excess or hard)}
     known = "the radius was fixed before the groups were seen"
     if union:
@@ -162,12 +166,12 @@ def empirical_bound(
 
 
 def powers_of_two(lowest: float, highest: float) -> tuple[float, ...]:
-    """List the radii 2^j, j = ±1, ±2, ..., from the largest up to `lowest` to the smallest from `highest` on."""
+    """List the radii 2^j, j = ±1, ±2, ..., from about `lowest` to the one that a norm of `highest` fits in."""
     check_positive("the lowest radius", lowest)
     if not lowest <= highest < math.inf:
         raise SpecError(f"the highest radius is {highest}; it must be finite and at least the lowest, {lowest}")
-    powers = range(math.floor(math.log2(lowest)), math.ceil(math.log2(highest)) + 1)
-    return tuple(2.0**j for j in powers if j) or (2.0,)
+    powers = range(math.floor(math.log2(lowest)), round(math.log2(radius_above(highest))) + 1)
+    return tuple(2.0**j for j in powers if j)
 
 
 def radius_above(norm: float) -> float:
