@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rankstill.errors import DataError
 from rankstill.records import Scores32
+from rankstill.teachers.mapped import forget
 from rankstill.teachers.pair_keys import Halves, PairKeys, mix
 
 ROWS = 1 << 22
@@ -33,11 +34,18 @@ def encode(keys: PairKeys, score: Scores32) -> memoryview:
     """Make a part's bytes of n distinct pairs, in the order of `PairKeys.order`, and their scores."""
     sides = (np.ascontiguousarray(keys.halves[:, side]) for side in (slice(0, 2), slice(2, 4)))
     columns = [pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(s), [None, pa.py_buffer(s)]) for s in sides]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, _SCHEMA) as writer:
-        scores = pa.array(np.ascontiguousarray(score, np.float32))
-        writer.write_batch(pa.record_batch([*columns, scores], schema=_SCHEMA))
-    return memoryview(sink.getvalue())
+    batch = pa.record_batch([*columns, pa.array(np.ascontiguousarray(score, np.float32))], schema=_SCHEMA)
+    # Counted first: a buffer that grows takes up to twice the memory.
+    counted = pa.MockOutputStream()
+    _write(counted, batch)
+    data = pa.allocate_buffer(counted.size())
+    _write(pa.FixedSizeBufferWriter(data), batch)
+    return memoryview(data)
+
+
+def _write(sink: pa.NativeFile, batch: pa.RecordBatch) -> None:
+    with sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_batch(batch)
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,14 @@ class Part:
         path: The file.
         query, doc: (n, 2) uint64: the halves of the keys.
         score: (n,) float32.
+        mapped: Whether they are mapped.
     """
 
     path: Path
     query: Halves
     doc: Halves
     score: Scores32
+    mapped: bool
 
     @classmethod
     def open(cls, path: Path) -> Part:
@@ -74,7 +84,7 @@ class Part:
                     raise pa.ArrowInvalid(f"its columns are {file.schema.names}, in {file.num_record_batches} batches")
                 batch = file.get_batch(0)
             sides = [_halves(batch.column(name)) for name in ("qkey", "dkey")]
-            return cls(path, sides[0], sides[1], batch.column("score").to_numpy())
+            return cls(path, sides[0], sides[1], batch.column("score").to_numpy(), not small)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
@@ -92,6 +102,12 @@ class Part:
     def keys(self, rows: slice | NDArray[np.int64] = slice(None)) -> PairKeys:
         """Give the keys of some rows."""
         return PairKeys(np.concatenate([self.query[rows], self.doc[rows]], axis=1))
+
+    def forget(self, rows: slice = slice(None)) -> None:
+        """Give back the memory of mapped rows that are not needed soon."""
+        if self.mapped:
+            for column in (self.query, self.doc, self.score):
+                forget(column[rows])
 
     def place(self, mixed: Halves) -> NDArray[np.int64]:
         """Find for each of n mixed keys the first row whose own is not lower; touches few rows of a part."""
@@ -123,6 +139,8 @@ class Merged:
 
     def distinct(self) -> tuple[PairKeys, Scores32]:
         """Give each pair once."""
+        if self.first.all():
+            return self.keys, self.score
         return self.keys.take(self.first), self.score[self.first]
 
     def other(self) -> NDArray[np.int64]:
@@ -144,16 +162,22 @@ def merged(parts: Sequence[Part], scratch: Path) -> Iterator[Merged]:
     places = [np.append(part.place(bounds), len(part)) for part in parts]
     for number in range(ranges):
         rows = [slice(int(place[number]), int(place[number + 1])) for place in places]
-        found = _join(parts, rows)
-        if len(found.keys):
+        found: Merged | None = _join(parts, rows)
+        if found is not None and len(found.keys):
             yield found
+        # Before the next one is made.
+        found = None
 
 
 def _join(parts: Sequence[Part], rows: Sequence[slice]) -> Merged:
-    keys = PairKeys.concatenate([part.keys(where) for part, where in zip(parts, rows, strict=True)])
-    score = np.concatenate([part.score[where] for part, where in zip(parts, rows, strict=True)])
-    order = keys.order()
-    keys = keys.take(order)
+    stops = np.cumsum([0, *(len(part.score[where]) for part, where in zip(parts, rows, strict=True))])
+    halves, score = np.empty((stops[-1], 4), np.uint64), np.empty(stops[-1], np.float32)
+    for number, (part, where) in enumerate(zip(parts, rows, strict=True)):
+        into = slice(stops[number], stops[number + 1])
+        halves[into, :2], halves[into, 2:], score[into] = part.query[where], part.doc[where], part.score[where]
+        part.forget(where)
+    order = PairKeys(halves).order()
+    keys = PairKeys(halves[order])
     return Merged(keys, score[order], keys.first())
 
 

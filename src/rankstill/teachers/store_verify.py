@@ -14,6 +14,9 @@ from rankstill.progress import track
 from rankstill.teachers.store import ScoreStore
 from rankstill.teachers.store_parts import Merged, Part, merged
 
+_STRETCH = 1 << 18
+"""Rows whose order is checked at once."""
+
 
 @dataclass
 class Soundness:
@@ -72,11 +75,19 @@ def _wrong(part: Part) -> str:
         return f"its content does not fit its name (its SHA-256 is {sha})"
     if bad := np.count_nonzero(~np.isfinite(part.score)):
         return f"{bad} of its {len(part)} scores are not finite"
-    keys = part.keys()
-    mixed = keys.mixed()
-    if not ((mixed[1:] > mixed[:-1]) | ((mixed[1:] == mixed[:-1]) & keys.first()[1:])).all():
-        return "its rows are not in order"
-    return ""
+    return "" if _in_order(part) else "its rows are not in order"
+
+
+def _in_order(part: Part) -> bool:
+    for start in range(0, len(part), _STRETCH):
+        # With the last row of the stretch before.
+        rows = slice(max(start - 1, 0), start + _STRETCH)
+        keys = part.keys(rows)
+        part.forget(rows)
+        mixed = keys.mixed()
+        if not ((mixed[1:] > mixed[:-1]) | ((mixed[1:] == mixed[:-1]) & keys.first()[1:])).all():
+            return False
+    return True
 
 
 def _count_repeated(piece: Merged, found: Soundness) -> None:
