@@ -1,4 +1,4 @@
-"""Teacher entropy: hand-worked values, scipy's entropy, the limits of temperature, theory's numbers, refusals."""
+"""Teacher entropy: hand-worked values, scipy's entropy, theory's numbers and bounds, streams, refusals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rankstill.errors import DataError, SpecError
-from rankstill.measures.entropy import default_temperature, entropy, listwise_entropy, pairwise_entropy
+from rankstill.errors import DataError, MissingScores, SpecError
+from rankstill.measures.entropy import (
+    STEEPEST,
+    EntropyStream,
+    default_temperature,
+    entropy,
+    entropy_gap_bound,
+    listwise_entropy,
+    pairwise_entropy,
+)
 
 LOG2 = math.log(2)
 BOTH = [pairwise_entropy, listwise_entropy]
@@ -119,34 +127,6 @@ def test_blocks_do_not_show():
     assert (pairwise_entropy(scores[picked]) == whole[picked]).all()
 
 
-def test_default_temperature_by_hand():
-    # Margins ±2, ±1, ±1 in one group and ±4, ±2, ±2 in the other: mean square (6 + 24) / 6 = 5.
-    scores = np.array([[0.0, 1.0, 2.0], [10.0, 12.0, 14.0]])
-    assert default_temperature(scores) == pytest.approx(0.5 * math.sqrt(5))
-    assert default_temperature(scores, c=2.0) == pytest.approx(2 * math.sqrt(5))
-
-
-def test_default_temperature_makes_teachers_of_any_scale_comparable():
-    scores = np.random.default_rng(0).normal(size=(100, 8))
-    other = 40 * scores + np.random.default_rng(1).normal(size=(100, 1))
-    assert default_temperature(other) == pytest.approx(40 * default_temperature(scores))
-    values = [pairwise_entropy(s, default_temperature(s)) for s in (scores, other)]
-    assert values[0] == pytest.approx(values[1])
-
-
-def test_a_constant_teacher_is_refused():
-    with pytest.raises(DataError, match=r"constant score to the documents of all 3 groups \(first: 0.5\)"):
-        default_temperature(np.full((3, 4), 0.5, np.float32))
-    # Constant within each group is constant enough, and so are differences in the last digit.
-    with pytest.raises(DataError, match="constant"):
-        default_temperature(np.repeat(np.arange(3.0)[:, None], 4, axis=1))
-    jitter = np.float32(0.9) + np.float32(6e-8) * (np.arange(12).reshape(3, 4) % 2)
-    with pytest.raises(DataError, match="constant"):
-        default_temperature(jitter.astype(np.float32))
-    # One group with a preference is enough.
-    assert default_temperature(np.array([[0.5, 0.5], [0.5, 0.6]])) > 0
-
-
 def test_summary():
     scores = np.random.default_rng(0).normal(size=(200, 4))
     got = entropy(scores, 0.5)
@@ -158,6 +138,100 @@ def test_summary():
     assert got.pairwise_normalised.mean == pytest.approx(got.pairwise.mean / LOG2)
     assert got.listwise_normalised.mean == pytest.approx(got.listwise.mean / math.log(4))
     assert got.pairwise.n == 200
+
+
+@given(
+    scores=arrays(np.float64, (9, 6), elements=st.floats(-9, 9, width=16)), cuts=st.lists(st.integers(0, 9), max_size=4)
+)
+@settings(max_examples=30, derandomize=True, deadline=None)
+def test_a_stream_ends_with_the_same_bits(scores: np.ndarray, cuts: list[int]):
+    stream = EntropyStream(6, 0.7)
+    for part in np.split(scores, sorted(cuts)):
+        stream.add(part)
+    assert stream.result(level=0.9) == entropy(scores, 0.7, level=0.9)
+
+
+def test_a_stream_ends_with_the_same_bits_over_many_blocks():
+    scores = np.random.default_rng(0).normal(size=(9000, 16)).astype(np.float32)
+    stream = EntropyStream(16, 0.5)
+    for start in range(0, 9000, 700):
+        stream.add(scores[start : start + 700])
+    assert stream.result() == entropy(scores, 0.5)
+
+
+def test_what_a_stream_refuses_leaves_it_as_it_was():
+    stream = EntropyStream(3, 1.0)
+    with pytest.raises(SpecError, match="no group was added"):
+        stream.result()
+    stream.add(np.zeros((2, 3)))
+    with pytest.raises(DataError, match="1 of 2 groups"):
+        stream.add(np.array([[0.0, 1, 2], [0, 1, np.inf]]))
+    with pytest.raises(SpecError, match=r"of shape \(groups, 3\), got \(2, 4\)"):
+        stream.add(np.zeros((2, 4)))
+    assert stream.result() == entropy(np.zeros((2, 3)), 1.0)
+    with pytest.raises(SpecError, match="a group of 1 has no pairs"):
+        EntropyStream(1, 1.0)
+    with pytest.raises(SpecError, match="must be above 0"):
+        EntropyStream(3, 0.0)
+
+
+def test_missing_scores_are_called_so():
+    with pytest.raises(MissingScores, match=r"(?s)1 of 2 groups.*score these pairs first; a missing score is not 0"):
+        entropy(np.array([[1.0, 2.0], [np.nan, 3.0]]), 1.0)
+
+
+def with_replacement(scores: np.ndarray, temperature: float) -> float:
+    """Entropy of pairs drawn independently from each row: all k² of them, a document with itself too."""
+    margins = (scores[:, :, None] - scores[:, None, :]).ravel() / temperature
+    return float(pairwise_entropy(np.column_stack([margins, np.zeros_like(margins)])).mean())
+
+
+def test_the_constant_of_the_gap_bound():
+    """c_h = max |v| s'(v), on a grid; the theory gives it as 0.2238717, rounded up."""
+    v = np.linspace(0, 40, 400_001)
+    slope = v * np.exp(-v) / (1 + np.exp(-v)) ** 2
+    assert slope.max() <= STEEPEST <= 0.2238717
+    assert slope.max() == pytest.approx(STEEPEST, abs=1e-9)
+
+
+@given(seed=st.integers(0, 9999), sizes=st.tuples(st.integers(2, 6), st.integers(2, 6)), tau=st.floats(0.2, 5))
+@settings(max_examples=100, derandomize=True, deadline=None)
+def test_the_gap_bound_holds(seed: int, sizes: tuple[int, int], tau: float):
+    rng = np.random.default_rng(seed)
+    a, b = (rng.normal(rng.normal(), rng.uniform(0, 3), (4, size)) for size in sizes)
+    bound = entropy_gap_bound(a, b, tau)
+    assert abs(with_replacement(a, tau) - with_replacement(b, tau)) <= bound.value + 1e-12
+    assert bound.vacuous == (bound.value >= LOG2)
+
+
+def test_the_gap_bound_is_nearly_reached_so_a_smaller_constant_would_fail():
+    """Pairs at the steepest margin, moved a little: half of the pairs of two documents change, and half the bound."""
+    a, b = np.array([[0.0, 1.5434]]), np.array([[0.0, 1.5435]])
+    change = with_replacement(a, 1.0) - with_replacement(b, 1.0)
+    # W1 is half of 0.0001; two of the four pairs change by c_h times 0.0001.
+    assert change == pytest.approx(STEEPEST * 0.0001 / 2, rel=1e-4)
+    assert change / entropy_gap_bound(a, b, 1.0).value == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_gap_bound_by_hand_and_its_laws():
+    """Scores 0, 1 against 2: both move, by 2 and by 1, so W1 = 1.5; of 0, 0 against 0, 3, half moves by 3."""
+    a, b = np.array([[0.0, 1.0], [0, 0]]), np.array([[2.0, 2.0], [0, 3]])
+    assert entropy_gap_bound(a, b, 2.0).value == pytest.approx(2 * STEEPEST * 1.5 / 2)
+    scipy_w1 = pytest.importorskip("scipy.stats").wasserstein_distance
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(30, 4)), rng.normal(size=(30, 7))
+    bound = entropy_gap_bound(a, b, 1.0)
+    expected = 2 * STEEPEST * np.mean([scipy_w1(x, y) for x, y in zip(a, b, strict=True)])
+    assert bound.value == pytest.approx(expected, rel=1e-12)
+    assert entropy_gap_bound(b, a, 1.0).value == pytest.approx(bound.value)
+    assert entropy_gap_bound(a[:, ::-1] + 5, b[:, ::-1] + 5, 1.0).value == pytest.approx(bound.value)
+    assert entropy_gap_bound(3 * a, 3 * b, 3.0).value == pytest.approx(bound.value)
+    assert entropy_gap_bound(a, a, 1.0).value == 0
+    assert (bound.trivial, bound.confidence, bound.source) == (LOG2, None, "theory [2.3]")
+    with pytest.raises(SpecError, match="for 30 queries and the other for 29"):
+        entropy_gap_bound(a, b[1:], 1.0)
+    with pytest.raises(MissingScores):
+        entropy_gap_bound(a, np.full((30, 2), np.nan), 1.0)
 
 
 @pytest.mark.parametrize("measure", [*BOTH, default_temperature])

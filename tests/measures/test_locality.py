@@ -1,8 +1,10 @@
-"""Locality: the centroid form against all pairs, hand-worked diameters, unbiasedness, invariances, refusals."""
+"""Locality: the centroid form against all pairs, hand-worked diameters, unbiasedness, streams, refusals."""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankstill.errors import DataError, SpecError
-from rankstill.measures.locality import locality, robust_diameter, squared_diameters
+from rankstill.measures.locality import (
+    LocalityStream,
+    locality,
+    reference_diameter,
+    robust_diameter,
+    squared_diameters,
+)
 
 
 def points(n: int = 30, dimensions: int = 6, seed: int = 0) -> np.ndarray:
@@ -165,7 +173,126 @@ def test_summary_interval():
     assert (single.rms.low, single.rms.high) == (None, None)
 
 
-@pytest.mark.parametrize("measure", [squared_diameters, robust_diameter])
+@given(seed=st.integers(0, 9999), cuts=st.lists(st.integers(0, 70), max_size=4), half=st.booleans())
+@settings(max_examples=10, derandomize=True, deadline=None)
+def test_a_stream_ends_with_the_same_bits(seed: int, cuts: list[int], half: bool):
+    """However the groups are cut into blocks, empty ones too; in float64, and in halves, whose blocks are smaller."""
+    embeddings = points(90, 700, seed=seed).astype(np.float16 if half else np.float64)
+    docs = np.random.default_rng(seed).integers(0, 90, (70, 16))
+    stream = LocalityStream(16, share=0.3, level=0.9)
+    for part in np.split(embeddings[docs], sorted(cuts)):
+        stream.add(part)
+    assert stream.result(7) == locality(embeddings, docs, seed=7, share=0.3, level=0.9)
+    assert (stream.squared_diameters() == squared_diameters(embeddings, docs)).all()
+    assert stream.robust() == robust_diameter(embeddings, docs, share=0.3, level=0.9)
+    assert stream.reference() == reference_diameter(embeddings, docs)
+
+
+def test_what_a_stream_refuses_leaves_it_as_it_was():
+    embeddings, docs = points(60, 700).astype(np.float32), np.arange(60).reshape(-1, 2)
+    stream = LocalityStream(2, share=0.5)
+    with pytest.raises(SpecError, match="no group was added"):
+        stream.result(1)
+    stream.add(embeddings[docs])
+    before = stream.result(1)
+    broken = np.tile(embeddings[docs], (20, 1, 1))  # two blocks, the second one broken
+    broken[599, 1] = 0
+    with pytest.raises(DataError, match=r"1 vectors have .* \(first: group 599, document 1\)"):
+        stream.add(broken)
+    for shape in ((3, 3, 700), (3, 2)):
+        with pytest.raises(SpecError, match=r"of shape \(groups, 2, dimensions\), got"):
+            stream.add(np.ones(shape))
+    assert stream.result(1) == before
+    with pytest.raises(SpecError, match="a group of 1 has no pairs"):
+        LocalityStream(1)
+
+
+def test_the_diameter_of_the_reference_by_hand():
+    """Of 0, 45 and 90 degrees: distances 0.765, 0.765 and 1.414; the 0.99-quantile lies 98% of the way up."""
+    embeddings = np.array([[1.0, 0], [1, 1], [0, 1]])
+    near, far = 2 * math.sin(math.pi / 8), math.sqrt(2)
+    group = near + 0.98 * (far - near)
+    assert reference_diameter(embeddings, np.array([[0, 1, 2]])) == pytest.approx(group)
+    # A second group with a single distance everywhere: 0.99 of the way between the two.
+    alike = reference_diameter(embeddings, np.array([[0, 1, 2], [0, 0, 0]]))
+    assert alike == pytest.approx(0.99 * group)
+    assert reference_diameter(embeddings, np.array([[0, 2]])) == pytest.approx(far)
+
+
+def test_the_diameter_of_the_reference_against_plain_quantiles():
+    embeddings, docs = points(100), np.random.default_rng(1).integers(0, 100, (50, 16))
+    within = [np.quantile(distances, 0.99) for distances in all_pairs(embeddings, docs)]
+    assert reference_diameter(embeddings, docs) == pytest.approx(np.quantile(within, 0.99), abs=1e-12)
+    assert locality(embeddings, docs, seed=1).reference == reference_diameter(embeddings, docs)
+
+
+def test_the_diameter_of_the_reference_tends_to_something_that_depends_on_the_size():
+    """[6.3] Why it is for comparison only: more documents, another limit, where the rms diameter stays."""
+    embeddings = points(500, 30)
+    docs = np.random.default_rng(1).integers(0, 500, (3000, 16))
+    small, large = (reference_diameter(embeddings, docs[:, :k]) for k in (3, 16))
+    assert large > small + 0.02
+    rms = [math.sqrt(squared_diameters(embeddings, docs[:, :k]).mean()) for k in (3, 16)]
+    assert rms[0] == pytest.approx(rms[1], rel=0.02)
+
+
+@given(seed=st.integers(0, 999), factor=st.floats(0.05, 0.9))
+@settings(max_examples=25, derandomize=True, deadline=None)
+def test_every_diameter_shrinks_in_proportion(seed: int, factor: float):
+    """Scale law, exact: points on one circle around a pole, drawn towards it, keep the ratios of their distances."""
+    rng = np.random.default_rng(seed)
+    around = rng.normal(size=(40, 5))
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    docs = rng.integers(0, 40, (30, 6))
+
+    def circle(radius: float) -> np.ndarray:
+        return np.column_stack([radius * around, np.full(40, math.sqrt(1 - radius**2))])
+
+    wide, near = (locality(circle(r), docs, seed=1, share=0.4) for r in (1.0, factor))
+    assert near.rms.mean == pytest.approx(factor * wide.rms.mean, rel=1e-9)
+    assert near.reference == pytest.approx(factor * wide.reference, rel=1e-7)
+    assert near.robust.maximum == pytest.approx(factor * wide.robust.maximum, rel=1e-7)
+    assert near.robust.value == pytest.approx(factor * wide.robust.value, abs=2 / 65536)
+
+
+def test_identical_documents_are_at_distance_0_and_near_ones_keep_their_digits():
+    """In float32, 2 - 2 cos would be off by 3e-4."""
+    embeddings = np.array([[1, 0], [1, 0], [1, 2e-4]], np.float32)
+    assert robust_diameter(embeddings, np.array([[0, 1, 0]])).maximum == 0
+    assert robust_diameter(embeddings, np.array([[0, 1, 2]])).maximum == pytest.approx(2e-4, rel=1e-3)
+
+
+def test_a_pass_over_a_mapped_file_gives_its_pages_back(tmp_path: Path):
+    """In a process of its own: 160 MB are read, and the peak grows by less than half of that."""
+    with (tmp_path / "embeddings.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (80_000, 1000)})
+        part = points(1000, 1000).astype(np.float16).tobytes()
+        for _ in range(80):
+            file.write(part)
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_PASS, str(tmp_path / "embeddings.npy")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    grown, diameter = map(float, done.stdout.split())
+    assert diameter == pytest.approx(math.sqrt(2), abs=0.02)
+    assert grown < 80
+
+
+ONE_PASS = """
+import resource, sys
+import numpy as np
+from rankstill.measures.locality import locality
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+mapped = np.load(sys.argv[1], mmap_mode="r")
+docs = np.arange(80_000).reshape(-1, 10)
+locality(mapped, docs[:50], seed=1)
+before = peak()
+found = locality(mapped, docs, seed=1)
+print(peak() - before, found.rms.mean)
+"""
+
+
+@pytest.mark.parametrize("measure", [squared_diameters, robust_diameter, reference_diameter])
 def test_refusals(measure):
     embeddings, docs = points(), np.array([[0, 1, 2], [3, 4, 5]])
     for bad in (math.nan, math.inf, 0.0):

@@ -2,27 +2,52 @@
 
 The teacher's scores g become probabilities at a temperature τ, as in the losses: pairwise s((g(x) - g(x'))/τ), with s
 the logistic function, and listwise softmax(g/τ). Both ignore a shift of all scores. (Raw scores divided by their sum
-are no distribution.) Entropy falls as τ falls, so across teachers compare at a τ fitted to the spread of each, never at
-the raw scale (`default_temperature`); and listwise entropy among groups of one size, or normalised. Definitions:
-theory.md, sections 1 and 6.
+are no distribution.) Entropy falls as τ falls, so across teachers compare at a τ fitted to the spread of each or to
+labels, never at the raw scale (`temperature`); and listwise entropy among groups of one size, or normalised.
+Definitions: theory.md, sections 1 and 6.
+
+Mining is not free to choose: a strategy that shrinks the diameter of groups raises their entropy [2.2], and the
+difference between two strategies is bounded by how far apart their scores lie [2.3].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.errors import DataError, SpecError
+from rankstill.errors import SpecError
+from rankstill.measures.bounds.bound import Bound
+from rankstill.measures.group_entropy import (
+    Scores,
+    check_scores,
+    check_temperature,
+    listwise_entropy,
+    pairwise_entropy,
+    score_blocks,
+)
 from rankstill.measures.intervals import Interval, hoeffding_interval
+from rankstill.measures.per_group import PerGroup
+from rankstill.measures.temperature import Calibration, calibrated_temperature, default_temperature, temperature_for
 
-Scores = NDArray[np.floating[Any]]
+__all__ = [
+    "Calibration",
+    "Entropy",
+    "EntropyStream",
+    "Scores",
+    "calibrated_temperature",
+    "default_temperature",
+    "entropy",
+    "entropy_gap_bound",
+    "listwise_entropy",
+    "pairwise_entropy",
+    "temperature_for",
+]
 
-_VALUES_AT_ONCE = 1 << 20
+STEEPEST = 0.2238716024
+"""c_h, the largest |v| s'(v): a pair's entropy never changes faster with its margin; at v = 1.5434, rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +77,57 @@ class Entropy:
         return self.listwise.scaled(1 / math.log(self.size))
 
 
+class EntropyStream:
+    """The entropies of groups that come block by block; the result is that of `entropy`, bit for bit.
+
+    Two numbers are kept of each group.
+
+    Args:
+        size: k, documents in a group.
+        temperature: τ, above 0.
+
+    Raises:
+        SpecError: `size` is below 2, or the temperature is not above 0.
+    """
+
+    def __init__(self, size: int, temperature: float) -> None:
+        if size < 2:
+            raise SpecError(f"a group of {size} has no pairs of documents", hint="take groups of two or more")
+        check_temperature(temperature)
+        self.size, self.temperature = size, temperature
+        self._pairwise, self._listwise = PerGroup(), PerGroup()
+
+    def add(self, scores: Scores) -> None:
+        """Take in the scores of groups, (m, k); none of them where one is refused.
+
+        Raises:
+            DataError: A score is not finite; MissingScores where it is NaN.
+            SpecError: The shape is wrong.
+        """
+        if scores.ndim != 2 or scores.shape[1] != self.size:
+            raise SpecError(f"expected scores of shape (groups, {self.size}), got {scores.shape}")
+        if len(scores):
+            pairwise, listwise = (of(scores, self.temperature) for of in (pairwise_entropy, listwise_entropy))
+            self._pairwise.add(pairwise)
+            self._listwise.add(listwise)
+
+    def result(self, *, level: float = 0.95) -> Entropy:
+        """Sum up, with Hoeffding intervals of this coverage.
+
+        Raises:
+            SpecError: No group was added, or the level is not between 0 and 1.
+        """
+        if not len(self._pairwise):
+            raise SpecError("no group was added, so there is nothing to measure", hint="add groups before the result")
+        pairwise, listwise = (column.values() for column in (self._pairwise, self._listwise))
+        return Entropy(
+            self.temperature,
+            self.size,
+            hoeffding_interval(pairwise, lowest=0.0, highest=math.log(2), level=level),
+            hoeffding_interval(listwise, lowest=0.0, highest=math.log(self.size), level=level),
+        )
+
+
 def entropy(scores: Scores, temperature: float, *, level: float = 0.95) -> Entropy:
     """Measure pairwise and listwise teacher entropy of groups, with Hoeffding intervals (theory section 6).
 
@@ -61,116 +137,61 @@ def entropy(scores: Scores, temperature: float, *, level: float = 0.95) -> Entro
         level: Coverage of each interval.
 
     Raises:
-        DataError: A score is not finite.
+        DataError: A score is not finite; MissingScores where it is NaN.
         SpecError: The shape or the temperature is wrong.
     """
-    pairwise, listwise = pairwise_entropy(scores, temperature), listwise_entropy(scores, temperature)
-    size = scores.shape[1]
-    return Entropy(
-        temperature,
-        size,
-        hoeffding_interval(pairwise, lowest=0.0, highest=math.log(2), level=level),
-        hoeffding_interval(listwise, lowest=0.0, highest=math.log(size), level=level),
+    check_scores(scores)
+    stream = EntropyStream(scores.shape[1], temperature)
+    stream.add(scores)
+    return stream.result(level=level)
+
+
+def entropy_gap_bound(scores_a: Scores, scores_b: Scores, temperature: float) -> Bound:
+    """Bound how much the pairwise teacher entropies of two strategies differ (theory [2.3]).
+
+    |H_a - H_b| <= 2 c_h E_q W1(g#a, g#b) / τ, c_h = 0.2239, with W1 the one-dimensional transport distance between the
+    teacher's scores of what each strategy draws for a query. From samples W1 comes out too large on average [6.4], so
+    the bound errs on the safe side. It holds for pairs drawn independently by each strategy.
+
+    Args:
+        scores_a: (n, a) teacher scores of documents that one strategy draws, a row per query.
+        scores_b: (n, b) of the other, for the same queries.
+        temperature: τ, above 0, the same for both.
+
+    Returns:
+        The bound, in nats; vacuous from log 2 on, as no two entropies can differ by more.
+
+    Raises:
+        DataError: A score is not finite; MissingScores where it is NaN.
+        SpecError: The shapes or the temperature are wrong, or the two sides differ in their queries.
+    """
+    for scores in (scores_a, scores_b):
+        check_scores(scores)
+    check_temperature(temperature)
+    if len(scores_a) != len(scores_b):
+        raise SpecError(
+            f"one side has scores for {len(scores_a)} queries and the other for {len(scores_b)}",
+            hint="compare strategies on the same queries, in the same order",
+        )
+    return Bound(
+        name="difference between the teacher entropies of two strategies",
+        source="theory [2.3]",
+        terms={"distance of scores": 2 * STEEPEST * float(_transport(scores_a, scores_b).mean()) / temperature},
+        assumptions=(
+            "each strategy draws the documents of a pair independently",
+            "teacher and temperature are the same for both",
+        ),
+        trivial=math.log(2),
     )
 
 
-def pairwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bool = False) -> NDArray[np.float64]:
-    """Mean over a group's pairs of h(s((g(x) - g(x'))/τ)): 0 = every pair decided, log 2 = every pair a coin toss.
-
-    With v the margin over τ, computed as log(1 + e^-|v|) + |v| e^-|v| / (1 + e^-|v|): no cancellation at any margin.
-
-    Args:
-        scores: (n, k) teacher scores.
-        temperature: τ, above 0.
-        normalised: Divide by log 2, to lie in [0, 1].
-
-    Returns:
-        (n,) nats.
-
-    Raises:
-        DataError: A score is not finite.
-        SpecError: The shape or the temperature is wrong.
-    """
-    _check(scores, temperature)
-    first, second = np.triu_indices(scores.shape[1], 1)
-    result = np.empty(len(scores))
-    for rows in _blocks(len(scores), len(first)):
-        block = scores[rows].astype(np.float64) / temperature
-        margins = np.abs(block[:, first] - block[:, second])
-        odds = np.exp(-margins)
-        result[rows] = (np.log1p(odds) + margins * odds / (1 + odds)).mean(axis=1)
-    top = math.log(2)
-    result = np.minimum(result, top)  # the mean of values at log 2 may round above it
-    return result / top if normalised else result
-
-
-def listwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bool = False) -> NDArray[np.float64]:
-    """Entropy of softmax(g/τ) over a group: 0 = one document takes all, log k = all alike.
-
-    Args:
-        scores: (n, k) teacher scores.
-        temperature: τ, above 0.
-        normalised: Divide by log k, to lie in [0, 1].
-
-    Returns:
-        (n,) nats.
-
-    Raises:
-        DataError: A score is not finite.
-        SpecError: The shape or the temperature is wrong.
-    """
-    _check(scores, temperature)
-    size = scores.shape[1]
-    result = np.empty(len(scores))
-    for rows in _blocks(len(scores), size):
-        block = scores[rows].astype(np.float64) / temperature
-        below = block.max(axis=1, keepdims=True) - block
-        weights = np.exp(-below)
-        total = weights.sum(axis=1)
-        # log of the normaliser plus the mean distance below the top; both are at least 0.
-        result[rows] = np.log(total) + (below * weights).sum(axis=1) / total
-    top = math.log(size)
-    result = np.minimum(result, top)
-    return result / top if normalised else result
-
-
-def default_temperature(scores: Scores, c: float = 0.5) -> float:
-    """Choose τ = c · sd of the margins within groups, which makes teachers of any scale comparable (theory section 6).
-
-    The margins are those of all pairs of a group, pooled over groups; their mean is 0, and their mean square is twice
-    the mean sample variance within groups [1.4]. At c = 1/2 a pair that is typically far apart has p about s(2) = 0.88.
-
-    Args:
-        scores: (n, k) teacher scores.
-        c: Temperature per standard deviation, above 0.
-
-    Raises:
-        DataError: A score is not finite, or the teacher gives all documents of every group the same score.
-        SpecError: The shape is wrong, or `c` is not above 0.
-    """
-    _check(scores, c)
-    variances = scores.astype(np.float64).var(axis=1, ddof=1)
-    spread = math.sqrt(2 * float(variances.mean()))
-    # Scores are float32: what differs only in the last digits is rounding, not a preference.
-    if spread <= 4 * np.finfo(np.float32).eps * float(np.abs(scores).max()):
-        raise DataError(
-            f"the teacher gives a constant score to the documents of all {len(scores)} groups (first: {scores[0, 0]})",
-            hint="check that the teacher is trained for ranking and is given the right texts",
-        )
-    return c * spread
-
-
-def _check(scores: Scores, temperature: float) -> None:
-    if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:
-        raise SpecError(f"expected scores of shape (groups, documents) with two documents or more, got {scores.shape}")
-    if not 0 < temperature < math.inf:
-        raise SpecError(f"the temperature is {temperature}; it must be above 0 and finite")
-    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-    if len(bad):
-        raise DataError(f"{len(bad)} of {len(scores)} groups hold a score that is not finite (first: row {bad[0]})")
-
-
-def _blocks(rows: int, width: int) -> Iterator[slice]:
-    step = max(1, _VALUES_AT_ONCE // width)
-    for start in range(0, rows, step):
-        yield slice(start, start + step)
+def _transport(a: Scores, b: Scores) -> NDArray[np.float64]:
+    """W1 between the rows of two samples on the line: the area between their distribution functions, (n,)."""
+    steps = np.repeat([1 / a.shape[1], -1 / b.shape[1]], [a.shape[1], b.shape[1]])
+    result = np.empty(len(a))
+    for rows in score_blocks(len(a), len(steps)):
+        values = np.concatenate([a[rows], b[rows]], axis=1, dtype=np.float64)
+        order = np.argsort(values, axis=1)
+        heights = np.abs(np.cumsum(steps[order], axis=1)[:, :-1])
+        result[rows] = (heights * np.diff(np.take_along_axis(values, order, axis=1))).sum(axis=1)
+    return result

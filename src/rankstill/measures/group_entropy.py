@@ -1,0 +1,136 @@
+"""The entropy of one group's teacher scores, pair by pair and as a list; and what scores must be for that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.errors import DataError, MissingScores, SpecError
+
+Scores = NDArray[np.floating[Any]]
+
+_VALUES_AT_ONCE = 1 << 18
+
+
+def pairwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bool = False) -> NDArray[np.float64]:
+    """Mean over a group's pairs of h(s((g(x) - g(x'))/τ)): 0 = every pair decided, log 2 = every pair a coin toss.
+
+    With v the margin over τ, computed as log(1 + e^-|v|) + |v| e^-|v| / (1 + e^-|v|): no cancellation at any margin.
+
+    Args:
+        scores: (n, k) teacher scores.
+        temperature: τ, above 0.
+        normalised: Divide by log 2, to lie in [0, 1].
+
+    Returns:
+        (n,) nats.
+
+    Raises:
+        DataError: A score is not finite; MissingScores where it is NaN.
+        SpecError: The shape or the temperature is wrong.
+    """
+    check_scores(scores)
+    check_temperature(temperature)
+    first, second = np.triu_indices(scores.shape[1], 1)
+    result = np.empty(len(scores))
+    for rows in score_blocks(len(scores), len(first)):
+        block = scores[rows].astype(np.float64) / temperature
+        # By `take`, which leaves the pairs of a group side by side: the order of a sum must not depend on the block.
+        margins = np.take(block, first, axis=1) - np.take(block, second, axis=1)
+        result[rows] = binary_entropy(margins).mean(axis=1)
+    top = math.log(2)
+    result = np.minimum(result, top)  # the mean of values at log 2 may round above it
+    return result / top if normalised else result
+
+
+def listwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bool = False) -> NDArray[np.float64]:
+    """Entropy of softmax(g/τ) over a group: 0 = one document takes all, log k = all alike.
+
+    Args:
+        scores: (n, k) teacher scores.
+        temperature: τ, above 0.
+        normalised: Divide by log k, to lie in [0, 1].
+
+    Returns:
+        (n,) nats.
+
+    Raises:
+        DataError: A score is not finite; MissingScores where it is NaN.
+        SpecError: The shape or the temperature is wrong.
+    """
+    check_scores(scores)
+    check_temperature(temperature)
+    size = scores.shape[1]
+    result = np.empty(len(scores))
+    for rows in score_blocks(len(scores), size):
+        block = scores[rows].astype(np.float64) / temperature
+        below = block.max(axis=1, keepdims=True) - block
+        weights = np.exp(-below)
+        total = weights.sum(axis=1)
+        # log of the normaliser plus the mean distance below the top; both are at least 0.
+        result[rows] = np.log(total) + (below * weights).sum(axis=1) / total
+    top = math.log(size)
+    result = np.minimum(result, top)
+    return result / top if normalised else result
+
+
+def binary_entropy(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """h(s(v)) of margins in units of the temperature, of any shape; an infinite margin has 0."""
+    margins = np.abs(margins)
+    odds = np.exp(-margins)
+    # Beyond 800 odds are 0, and 0 times infinity would be NaN.
+    found: NDArray[np.float64] = np.log1p(odds) + np.minimum(margins, 800.0) * odds / (1 + odds)
+    return found
+
+
+def spread_of_margins(scores: Scores) -> float:
+    """Root mean square of the margins of all pairs within groups: by [1.4], twice the variance within, rooted.
+
+    Raises:
+        DataError: The teacher gives all documents of every group the same score.
+    """
+    variances = scores.astype(np.float64).var(axis=1, ddof=1)
+    spread = math.sqrt(2 * float(variances.mean()))
+    # Scores are float32: what differs only in the last digits is rounding, not a preference.
+    if spread <= 4 * np.finfo(np.float32).eps * float(np.abs(scores).max()):
+        raise DataError(
+            f"the teacher gives a constant score to the documents of all {len(scores)} groups (first: {scores[0, 0]})",
+            hint="check that the teacher is trained for ranking and is given the right texts",
+        )
+    return spread
+
+
+def check_scores(scores: Scores, what: str = "score") -> None:
+    """Refuse scores that are not (n, k) of groups of two or more, or not all there.
+
+    Raises:
+        DataError: A score is not finite; MissingScores where one is NaN, which is what a missing score is read as.
+        SpecError: The shape is wrong.
+    """
+    if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:
+        raise SpecError(f"expected {what}s of shape (groups, documents), two documents or more, got {scores.shape}")
+    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(bad):
+        error, hint = DataError, ""
+        if np.isnan(scores[bad]).any():
+            error, hint = MissingScores, "score these pairs first; a missing score is not 0"
+        raise error(
+            f"{len(bad)} of {len(scores)} groups hold a {what} that is not finite (first: row {bad[0]})", hint=hint
+        )
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not above 0 and finite."""
+    if not 0 < temperature < math.inf:
+        raise SpecError(f"the temperature is {temperature}; it must be above 0 and finite")
+
+
+def score_blocks(rows: int, width: int) -> Iterator[slice]:
+    """Cut rows of so many values each into blocks that stay in the cache."""
+    step = max(1, _VALUES_AT_ONCE // width)
+    for start in range(0, rows, step):
+        yield slice(start, start + step)

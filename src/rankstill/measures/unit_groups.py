@@ -1,0 +1,185 @@
+"""Groups of embeddings as unit vectors, read block by block; the memory in use does not grow with their number.
+
+Embeddings are one row per document, (N, D), usually a memory-mapped float16 file; groups are rows of it. Pages of the
+file that were read are given back to the system, or a pass over 12 GB would count as 12 GB of memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from rankstill.errors import DataError, SpecError
+
+Floats = NDArray[np.floating[Any]]
+Docs = NDArray[np.integer[Any]]
+
+FARTHEST = 2.0
+"""The largest distance between unit vectors."""
+NUMBERS_AT_ONCE = 1 << 19
+"""How many numbers a block holds: 2 MB in float32, which stays in the cache from step to step."""
+_ON_ONE_THREAD = 1 << 14
+"""How many numbers torch is given at once. From 32,768 on it wakes its threads, and where others use the processors,
+waiting for them takes ten times as long as the work."""
+_ROWS_MAPPED = 4096
+"""Rows read before their pages are given back. The system maps up to 64 kB around each, so this is 256 MB at most."""
+
+
+def unit_groups(embeddings: Floats, docs: Docs, *, precision: DTypeLike = np.float32) -> Iterator[tuple[slice, Floats]]:
+    """Yield blocks of groups as (m, k, D) unit vectors, free to be overwritten, with the rows of `docs` they belong to.
+
+    A group's vectors come out the same to the last bit whatever block it falls into.
+
+    Args:
+        embeddings: (N, D) any float, perhaps memory-mapped.
+        docs: (n, k) rows of `embeddings`; pass through `check_groups` first.
+        precision: The least precision of the vectors; float64 embeddings are never rounded.
+
+    Raises:
+        DataError: A vector is zero or not finite.
+    """
+    mapping, mapped = _mapping(embeddings), 0
+    for rows in blocks(len(docs), docs.shape[1] * embeddings.shape[1]):
+        chosen = docs[rows]
+        vectors, bad = to_unit(np.take(embeddings, chosen, axis=0), precision)
+        if len(named := chosen[bad]):
+            raise _bad_vectors(f"{len(np.unique(named))} documents", f"row {named[0]}")
+        mapped += chosen.size
+        if mapping is not None and mapped >= _ROWS_MAPPED:
+            mapping.madvise(mmap.MADV_DONTNEED)
+            mapped = 0
+        yield rows, vectors
+
+
+def unit_blocks(vectors: Floats) -> Iterator[Floats]:
+    """Yield blocks of groups that are given as vectors, at length 1, free to be overwritten.
+
+    Args:
+        vectors: (m, k, D) any float.
+
+    Raises:
+        DataError: A vector is zero or not finite.
+    """
+    for rows in blocks(len(vectors), vectors.shape[1] * vectors.shape[2]):
+        unit, bad = to_unit(np.array(vectors[rows], order="C"))
+        if len(where := np.argwhere(bad)):
+            raise _bad_vectors(f"{len(where)} vectors", f"group {rows.start + where[0][0]}, document {where[0][1]}")
+        yield unit
+
+
+def to_unit(raw: Floats, precision: DTypeLike = np.float32) -> tuple[Floats, NDArray[np.bool_]]:
+    """Bring vectors to length 1; say which have no direction.
+
+    Args:
+        raw: (..., D), an array of its own, which may be overwritten.
+        precision: The least precision of the result.
+
+    Returns:
+        The vectors, (..., D), and (...) where one is zero or not finite, which are left as they are.
+    """
+    single = _from_halves(raw) if raw.dtype == np.float16 else raw
+    vectors = single.astype(np.promote_types(single.dtype, precision), copy=False)
+    # The length of each on its own, not of a block at once: its bits must not depend on the block.
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.vecdot(vectors, vectors))
+    bad = ~((norms > 0) & np.isfinite(norms))
+    norms[bad] = 1
+    vectors /= norms[..., None]
+    return vectors, bad
+
+
+def centre(vectors: Floats) -> Floats:
+    """Move the centroid of each group, (m, k, D), to the origin, in place; return the squared lengths then, (m, k)."""
+    vectors -= vectors.mean(axis=1, keepdims=True)
+    squared: Floats = np.vecdot(vectors, vectors)
+    return squared
+
+
+def pair_distances(vectors: Floats) -> Floats:
+    """Measure all distances within groups of unit vectors, which are centred in place.
+
+    |a|² + |b|² - 2ab of the centred vectors keeps its digits where documents nearly coincide; 2 - 2 cos does not.
+    Products are taken pair by pair: a matrix product of these shapes is slower, most of all where its threads have to
+    share the processors with others, and its last bits depend on the shapes.
+
+    Args:
+        vectors: (m, k, D), overwritten.
+
+    Returns:
+        (m, k(k-1)/2) from 0 to 2, in the order of np.triu_indices(k, 1).
+    """
+    squared = centre(vectors)
+    size = vectors.shape[1]
+    found = np.empty((len(vectors), size * (size - 1) // 2), vectors.dtype)
+    start = 0
+    for i in range(size - 1):
+        block = found[:, start : start + size - 1 - i]
+        np.vecdot(vectors[:, i, None], vectors[:, i + 1 :], out=block)
+        block *= -2
+        block += squared[:, i, None] + squared[:, i + 1 :]
+        start += size - 1 - i
+    return np.sqrt(np.clip(found, 0, FARTHEST**2, out=found), out=found)
+
+
+def blocks(groups: int, numbers: int) -> Iterator[slice]:
+    """Cut groups of so many numbers each into blocks."""
+    step = max(1, NUMBERS_AT_ONCE // numbers)
+    for start in range(0, groups, step):
+        yield slice(start, start + step)
+
+
+def check_groups(embeddings: Floats, docs: Docs, *, least: int = 2) -> None:
+    """Refuse groups that cannot be read.
+
+    Args:
+        embeddings: (N, D).
+        docs: (n, k).
+        least: The smallest size of a group.
+
+    Raises:
+        DataError: A row does not exist.
+        SpecError: A shape is wrong, there is no group, or groups are too small.
+    """
+    if embeddings.ndim != 2 or docs.ndim != 2:
+        raise SpecError(f"expected embeddings (N, D) and groups (n, k), got {embeddings.shape} and {docs.shape}")
+    if not len(docs) or docs.shape[1] < least:
+        number = {1: "one document", 2: "two documents", 3: "three documents"}[least]
+        raise SpecError(f"expected one group or more of {number} or more, got {docs.shape}")
+    outside = docs[(docs < 0) | (docs >= len(embeddings))]
+    if len(outside):
+        raise DataError(
+            f"{len(outside)} entries of the groups name documents without an embedding "
+            f"(first: row {outside[0]} of {len(embeddings)})",
+            hint="embed the collection that the groups were made of",
+        )
+
+
+def _from_halves(halves: Floats) -> Floats:
+    """Convert float16 to float32 by torch, which takes a tenth of numpy's time."""
+    found = np.empty(halves.shape, np.float32)
+    source, target = torch.from_numpy(halves.reshape(-1)), torch.from_numpy(found.reshape(-1))
+    for start in range(0, len(source), _ON_ONE_THREAD):
+        part = slice(start, start + _ON_ONE_THREAD)
+        target[part].copy_(source[part])
+    return found
+
+
+def _bad_vectors(what: str, first: str) -> DataError:
+    return DataError(
+        f"{what} have an embedding that is zero or not finite (first: {first})",
+        hint="check those documents' texts, and the encoder; an empty text has no place",
+    )
+
+
+def _mapping(array: object) -> mmap.mmap | None:
+    """Find the file mapping that an array looks into, if nothing is lost when its pages are given back."""
+    read_only = False
+    while isinstance(array, np.ndarray):
+        read_only |= isinstance(array, np.memmap) and array.mode == "r"
+        array = array.base
+    return array if read_only and isinstance(array, mmap.mmap) and hasattr(array, "madvise") else None
