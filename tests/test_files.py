@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rankstill.errors import DataError, OutputError
@@ -14,6 +15,7 @@ from rankstill.files import (
     MANIFEST,
     fingerprint,
     path_fingerprint,
+    peak_memory_mb,
     read_manifest,
     run_stage,
     whole_or_absent,
@@ -203,3 +205,12 @@ def test_an_unfinished_stage_cannot_be_read(tmp_path):
 def test_the_manifest_is_json_for_everybody(tmp_path):
     text = (_stage(tmp_path / "out") / MANIFEST).read_text()
     assert json.loads(text)["stage"] == "test"
+
+
+def test_the_peak_is_this_process_s_own():
+    """A process's figures begin, as getrusage gives them, with its parent's."""
+    held = np.ones(300 << 17)
+    script = "from rankstill.files import peak_memory_mb; print(peak_memory_mb())"
+    child = float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout)
+    assert 5 < child < 200
+    assert peak_memory_mb() > held.nbytes / 2**20 > child
