@@ -169,6 +169,7 @@ def sample(
     from rankstill.candidates.sample import SampleSpec
     from rankstill.collection.splits import training_split
     from rankstill.collection.store import Collection
+    from rankstill.progress import say
     from rankstill.studies.draw import draw
 
     chosen = training_split(Collection(collection), split=split, limit=limit)
@@ -176,7 +177,10 @@ def sample(
         strategy, negatives, depth, seed, chosen.judged, _option("on-short", on_short, ("refuse", "drop"))
     )
     scorer = _teacher(teacher) if teacher else None
-    _done(draw(collection, spec, chosen.train, out, store=store, teacher=scorer, wider=wider).candidates)
+    drawn = draw(collection, spec, chosen.train, out, store=store, teacher=scorer, wider=wider)
+    if drawn.collection != collection:
+        say(f"{drawn.collection}: the collection with the edited texts, for the stages that follow")
+    _done(drawn.candidates)
 
 
 @app.command(rich_help_panel=STAGES)

@@ -6,7 +6,7 @@ edges only. Every table checks itself when it is made, so what crosses a folder 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -147,6 +147,7 @@ class Candidates:
             probability, over seeds); NaN where the strategy cannot say.
         source: (n,) uint8: which part of a compound strategy drew it, a place in `sources`.
         sources: The parts' names; empty for a strategy without parts.
+        edited: Ids and texts of documents that the strategy wrote; their rows follow those of the collection's own.
     """
 
     query: Rows
@@ -155,6 +156,7 @@ class Candidates:
     probability: Scores32
     source: NDArray[np.uint8]
     sources: tuple[str, ...] = ()
+    edited: Collection[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
         _same_length(**{name: getattr(self, name) for name in _DRAWN})

@@ -103,12 +103,16 @@ def _reference(strategy: str, place: Path, model: str) -> str:
 
 def _check(place: Path, strategy: str, model: str, teacher, tmp_path: Path) -> Candidates:
     collection = Collection(place / "collection")
+    own = len(collection.documents)
     split = training_split(collection, split=(place / "split").read_text(), limit=QUERIES)
     spec = SampleSpec(_reference(strategy, place, model), NEGATIVES, DEPTH, split=split.judged, on_short="drop")
     made = draw(collection.path, spec, split.train, tmp_path / "drawn", store=None, teacher=teacher)
     drawn = Candidates.read(made.candidates / "candidates.parquet")
     counts = read_manifest(made.candidates)["counts"]
     assert counts["candidates"] == len(drawn)
+    assert counts.get("edited", 0) == len(np.unique(drawn.doc[drawn.doc >= own]))
+    collection = Collection(made.collection)
+    assert len(collection.documents) == own + counts.get("edited", 0)
     positives = collection.qrels(split.judged).positives(collection.relevant_from)
     spans = drawn.per_query()
     assert len(spans) + counts["dropped"] == len(split.train)

@@ -24,6 +24,8 @@ WITH_OPTIONS = {
     "mixture of three": "mixture:bm25*3+(run:DIR/1.run)+stratified",
     "mixture in a mixture": "mixture:(mixture:bm25+random)+dense",
     "trisampler by the positive": "trisampler#weight=positive,angle=90",
+    "dark of the teacher's": "dark:teacher#strengthened=0.7,masked=0.3,mix=0.5,mask=0.5",
+    "dark of a mixture": "dark#of=(mixture:bm25*0.5+random*0.5),masked=0",
 }
 """More references, by what they are; DIR stands for the folder of the files."""
 EVERY = [*STRATEGIES, *WITH_OPTIONS]
@@ -87,8 +89,15 @@ def draw(reference, request):
 
 
 def _drawn(collection, strategy, queries, **options):
+    """Draw; list each query's documents by their ids: those of edited texts are the same in every request."""
     found = draw(strategy, _request(collection, queries, **options))
-    return {q: found.doc[s].tolist() for q, s in found.per_query().items()}
+    ids = [*collection.documents.ids(), *(name for name, _ in found.edited)]
+    return {q: [ids[d] for d in found.doc[s]] for q, s in found.per_query().items()}
+
+
+def _texts(collection, drawn):
+    every = [*collection.documents, *(text for _, text in drawn.edited)]
+    return {q: [every[d] for d in drawn.doc[s]] for q, s in drawn.per_query().items()}
 
 
 @pytest.mark.parametrize("strategy", EVERY)
@@ -105,7 +114,10 @@ def test_draws_are_right(collection, references, strategy, queries, seed, data):
     for query, docs in drawn.items():
         assert len(docs) == negatives
         assert len(set(docs)) == len(docs)
-        assert not set(docs) & set(request.positives[query].tolist())
+        assert not set(docs) & set(collection.documents.ids(request.positives[query]))
+    for query, texts in _texts(collection, draw(strategy, request)).items():
+        assert len({" ".join(text.split()) for text in texts}) == negatives
+        assert not set(texts) & set(collection.documents.take(request.positives[query]))
     shuffled = data.draw(st.permutations(queries))
     assert _drawn(collection, strategy, shuffled, seed=seed, negatives=negatives) == drawn
 
@@ -144,7 +156,8 @@ def test_two_references_of_one_strategy_draw_the_same(collection, references, st
 @pytest.mark.parametrize("strategy", EVERY)
 def test_more_than_there_is_gives_all_or_is_refused(collection, references, strategy):
     request = _request(collection, [3], negatives=250, depth=250)
-    if strategy in {"random", "mixture", "bm25 range", "dense range", "run range", "fused ensemble"}:
+    refused = {"random", "mixture", "bm25 range", "dense range", "run range", "fused ensemble", "dark of a mixture"}
+    if strategy in refused:
         with pytest.raises((DataError, SpecError), match=r"cannot draw|are needed"):
             draw(references[strategy], request)
         return
@@ -178,6 +191,7 @@ def test_a_copy_of_a_positive_is_never_drawn(tmp_path, strategy):
 
 def test_bm25_draws_from_the_first_documents_only(collection):
     first = _drawn(collection, "bm25", [4], negatives=20, depth=20)[4]
+    assert len(first) == 20
     for seed in range(10):
         assert set(_drawn(collection, "bm25", [4], seed=seed, negatives=5, depth=20)[4]) <= set(first)
 
@@ -192,8 +206,8 @@ def test_random_refuses_when_too_few_are_left(tmp_path):
 def test_the_teacher_takes_the_hardest(collection):
     request = _request(collection, [6], negatives=5)
     drawn = _drawn(collection, "teacher", [6], negatives=5)[6]
-    best = request.wider.ranked()
-    assert drawn == [d for d in best.doc.tolist() if d not in request.positives[6].tolist()][:5]
+    best = [d for d in request.wider.ranked().doc.tolist() if d not in request.positives[6].tolist()]
+    assert drawn == collection.documents.ids(best[:5])
 
 
 def test_the_teacher_needs_a_scored_list(collection):

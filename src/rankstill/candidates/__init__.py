@@ -7,6 +7,7 @@ makes one; `strategy.sample(request)` draws.
 from __future__ import annotations
 
 from rankstill.candidates.bm25 import BM25Strategy
+from rankstill.candidates.dark import Dark
 from rankstill.candidates.dense import Dense
 from rankstill.candidates.ensemble import Ensemble
 from rankstill.candidates.hard_negatives import HardNegatives
@@ -30,6 +31,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "stratified": Stratified,
     "mixture": Mixture,
     "trisampler": TriSampler,
+    "dark": Dark,
 }
 
 

@@ -11,11 +11,21 @@ Parts = list[tuple[Strategy, float]]
 
 
 def opened(reference: str) -> Strategy:
-    """Make the strategy that a part's reference names."""
+    """Make the strategy that a part's reference names.
+
+    Raises:
+        SpecError: It edits texts: others would look for those in the collection.
+    """
     # At the call: the registry imports every strategy, and so this module.
     from rankstill.candidates import open_strategy
 
-    return open_strategy(reference)
+    made = open_strategy(reference)
+    if made.edits:
+        raise SpecError(
+            f"the strategy {made} is no part of another: the texts that it edits are not in the collection",
+            hint=f"let it edit what the other draws: {made.name}#of=...",
+        )
+    return made
 
 
 def write_in_one_way(strategy: Strategy, *, compound: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from rankstill.candidates.strategy import Strategy
 from rankstill.candidates.writing import depths, unwrap
 from rankstill.errors import SpecError, unknown_name
+from rankstill.options import read_number, read_options
 
 _MOST = 255
 """Parts of a compound strategy: their numbers are stored in one byte."""
@@ -27,12 +28,9 @@ def parse(reference: str, known: Mapping[str, type[Strategy]]) -> Strategy:
         if not made.short:
             raise SpecError(f"the strategy {name} takes no argument behind a colon: {reference!r}")
         values[made.short] = _value(options[made.short], argument, reference)
-    for option in filter(None, split("".join(rest), ",")):
-        key, _, value = option.partition("=")
-        if key not in options:
-            raise unknown_name(f"option of the strategy {name}:", key, options or ["(none)"])
+    for key, value in read_options(split("".join(rest), ","), options, f"of the strategy {name}").items():
         if key in values:
-            raise SpecError(f"{key} comes twice in {reference!r}")
+            raise SpecError(f"{key} comes twice in {reference!r}", hint="state it once")
         values[key] = _value(options[key], value, reference)
     return made(**values)
 
@@ -89,9 +87,6 @@ def _value(field: Field[Any], text: str, reference: str) -> Any:
     text = unwrap(text)
     if not text:
         raise SpecError(f"{field.name} in {reference!r} has no value", hint=f"write {field.name}=VALUE")
-    kind = {"int": int, "float": float}.get(str(field.type), str)
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise SpecError(f"{field.name} in {reference!r} is not {what}: {text!r}") from None
+    numbers: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+    kind = numbers.get(str(field.type))
+    return text if kind is None else read_number(text, kind, f"{field.name} in {reference!r}")

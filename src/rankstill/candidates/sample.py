@@ -11,7 +11,8 @@ import numpy as np
 
 from rankstill.candidates import open_strategy
 from rankstill.candidates.strategy import Request, Vectors
-from rankstill.collection.store import Collection
+from rankstill.collection.extend import EDITED
+from rankstill.collection.store import Collection, write_texts
 from rankstill.errors import DataError
 from rankstill.files import fingerprint, path_fingerprint, run_stage
 from rankstill.progress import note
@@ -60,7 +61,7 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, give
 
     Args:
         collection: A loaded collection's folder.
-        out: The folder to write (`candidates.parquet`).
+        out: The folder to write (`candidates.parquet`; where the strategy edits texts, also `edited.arrow`).
         spec: What to draw.
         queries: The rows to draw for.
         given: What the strategy needs.
@@ -91,7 +92,10 @@ def sample(collection: Path, out: Path, spec: SampleSpec, *, queries: Rows, give
         drawn = strategy.sample(request)
         dropped = _without_candidate(opened, queries, drawn, spec)
         drawn.write(work / CANDIDATES)
-        return {"queries": len(queries), "candidates": len(drawn), "dropped": dropped, **_sources(drawn)}
+        counts = {"queries": len(queries), "candidates": len(drawn), "dropped": dropped, **_sources(drawn)}
+        if drawn.edited:
+            counts["edited"] = write_texts(work / EDITED, drawn.edited, "edited texts")
+        return counts
 
     return run_stage(out, stage="sample", spec=spec, inputs=inputs, build=build)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -223,18 +224,20 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Strategy:
+class Strategy(ABC):
     """A strategy with its options, which are the fields of its class: words, or numbers that are not negative.
 
     Attributes:
         name: As `STRATEGIES` knows it.
         short: The option that may stand behind a colon, as in `run:FILE`; "" where none may.
         ranked: Whether it draws from one ranked list for each query, which an ensemble can unite.
+        edits: Whether it writes documents that the collection does not have; such a strategy is no part of another.
     """
 
     name: ClassVar[str] = ""
     short: ClassVar[str] = ""
     ranked: ClassVar[bool] = False
+    edits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -248,6 +251,7 @@ class Strategy:
         """List the files that the draw depends on."""
         return []
 
+    @abstractmethod
     def sample(self, request: Request) -> Candidates:
         """Draw documents for every query of the request, in its order of the queries.
 
@@ -256,7 +260,6 @@ class Strategy:
         Raises:
             DataError: What it needs was not given.
         """
-        raise NotImplementedError
 
     def __str__(self) -> str:
         """Write the reference that `open_strategy` reads: the name, and the options that are not the defaults."""

@@ -86,6 +86,7 @@ def build_groups(
         opened = Collection(collection)
         candidate = Candidates.read(candidates / "candidates.parquet")
         drawn = candidate.pairs
+        opened.refuse_foreign(drawn.query, drawn.doc)
         scored = Pairs.read(scores / "scores.parquet")
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
         pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query())), {}

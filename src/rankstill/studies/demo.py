@@ -95,7 +95,8 @@ def _shared_temperature(made: Sequence[Negatives]) -> float:
 
 def _train(out: Path, training: Training, negatives: Negatives, spec: DistillSpec, temperature: float) -> Student:
     name = f"{spec.student.name}, {negatives.strategy}, {spec.loss}"
-    model = train(training.path, negatives.groups, out / "models" / slug(name), spec.train_spec(temperature))
+    collection = negatives.collection(training)
+    model = train(collection, negatives.groups, out / "models" / slug(name), spec.train_spec(temperature))
     return name, model, negatives.strategy, spec.loss, spec.student
 
 

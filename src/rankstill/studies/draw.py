@@ -13,6 +13,7 @@ import numpy as np
 
 from rankstill.candidates import open_strategy
 from rankstill.candidates.sample import CANDIDATES, Given, SampleSpec, sample
+from rankstill.collection.extend import EDITED, extend
 from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
 from rankstill.records import Candidates, Pairs, Rows
@@ -23,9 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Folders of a draw: the candidates, and the scores of the wider list that they were chosen from, if any."""
+    """Folders of a draw.
+
+    Attributes:
+        candidates: What was drawn.
+        collection: Where the drawn documents are: the collection that was drawn from, or, where the strategy edits
+            texts, one that is extended by these.
+        wider: The scores of the list that they were chosen from, if any.
+    """
 
     candidates: Path
+    collection: Path
     wider: Path | None
 
 
@@ -62,7 +71,10 @@ def draw(
     given = Given(wider)
     if needs.model:
         given = _encode(collection, spec, queries, None if needs.whole else listed, needs.model, to, store, given)
-    return Drawn(sample(collection, to, spec, queries=queries, given=given), wider)
+    drawn = sample(collection, to, spec, queries=queries, given=given)
+    if (drawn / EDITED).is_file():
+        collection = extend(collection, drawn, to.with_name(f"{to.name}-collection"))
+    return Drawn(drawn, collection, wider)
 
 
 def _score_wider(

@@ -2,7 +2,7 @@
 
 OUT/collection              the training collection
 OUT/negatives/STRATEGY/     candidates, scores, groups, description; where the strategy needs them, the wider list with
-                            its scores, and vectors
+                            its scores, and vectors; where it edits texts, the collection extended by these
 OUT/embeddings              vectors of the groups' documents, for their diameters
 OUT/models/NAME             trained students
 OUT/tests/TEST/             collection, first-stage, and one run per system
@@ -145,6 +145,7 @@ class Negatives:
 
     Attributes:
         wider: The scores of the list that it chose from, for a strategy that chooses by them.
+        extended: The collection with the texts that the strategy edited, for one that does.
     """
 
     strategy: str
@@ -152,6 +153,11 @@ class Negatives:
     scores: Path
     groups: Path
     wider: Path | None = None
+    extended: Path | None = None
+
+    def collection(self, training: Training) -> Path:
+        """Tell where the groups' documents are: in the training collection, unless the strategy edits texts."""
+        return self.extended or training.path
 
     def paid(self) -> list[Path]:
         """List the folders of all scores that it took, in the order in which they were asked for."""
@@ -183,12 +189,13 @@ def make_groups(
     spec = SampleSpec(strategy, wanted, depth, seed, split.judged, on_short)
     drawn = draw(training.path, spec, split.train, folder / "candidates", store=out / "store", teacher=teacher)
     asked = [Candidates.read(drawn.candidates / CANDIDATES).pairs, training.positives()]
-    scores = score_pairs(out, training.path, asked, teacher, folder / "scores")
+    scores = score_pairs(out, drawn.collection, asked, teacher, folder / "scores")
     group_spec = GroupSpec(size, seed, split.judged, on_short, filters or FilterSpec())
     groups = build_groups(
-        training.path, drawn.candidates, scores, folder / "groups", group_spec, judge=judge, store=out / "store"
+        drawn.collection, drawn.candidates, scores, folder / "groups", group_spec, judge=judge, store=out / "store"
     )
-    return Negatives(strategy, drawn.candidates, scores, groups, drawn.wider)
+    extended = drawn.collection if drawn.collection != training.path else None
+    return Negatives(strategy, drawn.candidates, scores, groups, drawn.wider, extended)
 
 
 def score_pairs(out: Path, collection: Path, asked: Iterable[Pairs], teacher: Teacher, to: Path) -> Path:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
 from rankstill.measures.describe import DESCRIPTION
-from rankstill.records import Pairs
+from rankstill.records import Pairs, Rows
 from rankstill.studies.evaluate import TEACHER, Choice, Evaluation, describe_test, mixed_name
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
@@ -142,15 +143,37 @@ def _paid(collection: Collection, described: Sequence[Described]) -> list[_Paid]
     From the scores themselves and not from `cost.json`, which also says what an older run had left in the store.
     """
     found, known = [], np.empty(0, np.uint64)
+    number = _Texts(collection)
     for d in described:
         folders = d.negatives.paid()
         pairs = Pairs.concatenate([Pairs.read(folder / SCORES) for folder in folders])
-        query, doc = collection.queries.same_text[pairs.query], collection.documents.same_text[pairs.doc]
+        query, doc = number.queries(pairs.query), number.documents(d.negatives.extended, pairs.doc)
         everything = np.union1d(known, (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64))
         asked = sum(read_manifest(folder)["counts"]["asked"] for folder in folders)
         found.append(_Paid(asked, len(everything) - len(known)))
         known = everything
     return found
+
+
+class _Texts:
+    """Numbers for the texts of a collection and of what extends it, each text once."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._own = collection
+        self._edited: dict[bytes, int] = {}
+
+    def queries(self, rows: Rows) -> NDArray[np.int64]:
+        return self._own.queries.same_text[rows]
+
+    def documents(self, extended: Path | None, rows: Rows) -> NDArray[np.int64]:
+        own = len(self._own.documents)
+        numbers = self._own.documents.same_text[np.minimum(rows, own - 1)]
+        behind = np.flatnonzero(rows >= own)
+        if len(behind) and extended is not None:
+            distinct, which = np.unique(rows[behind], return_inverse=True)
+            keys = Collection(extended).documents.keys[distinct].tolist()
+            numbers[behind] = np.array([self._edited.setdefault(key, own + len(self._edited)) for key in keys])[which]
+        return numbers
 
 
 def _strategy(described: Described, paid: _Paid) -> dict[str, Any]:

@@ -135,6 +135,11 @@ def train_teacher(spec: TrainTeacherSpec, out: Path | str, *, checkpoint_every: 
 
 
 def _groups(out: Path, training: Training, spec: TrainTeacherSpec) -> Negatives:
+    if open_strategy(spec.strategy).edits:
+        raise SpecError(
+            f"the strategy {spec.strategy} edits positives, and by labels a teacher would learn that they are wrong",
+            hint="use a strategy that draws documents as they are, such as bm25",
+        )
     if open_strategy(spec.strategy).needs().wider:
         raise SpecError(
             f"the strategy {spec.strategy} chooses by a teacher's scores, and there is no teacher yet",
