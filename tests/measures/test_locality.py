@@ -263,11 +263,11 @@ def test_identical_documents_are_at_distance_0_and_near_ones_keep_their_digits()
 
 
 def test_a_pass_over_a_mapped_file_gives_its_pages_back(tmp_path: Path):
-    """In a process of its own: 160 MB are read, and the peak grows by less than half of that."""
+    """In a process of its own: 240 MB are read in any order, and the peak grows by half of that at most."""
     with (tmp_path / "embeddings.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (80_000, 1000)})
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (120_000, 1000)})
         part = points(1000, 1000).astype(np.float16).tobytes()
-        for _ in range(80):
+        for _ in range(120):
             file.write(part)
     done = subprocess.run(
         [sys.executable, "-c", ONE_PASS, str(tmp_path / "embeddings.npy")], capture_output=True, text=True, check=False
@@ -275,7 +275,7 @@ def test_a_pass_over_a_mapped_file_gives_its_pages_back(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     grown, diameter = map(float, done.stdout.split())
     assert diameter == pytest.approx(math.sqrt(2), abs=0.02)
-    assert grown < 80
+    assert grown < 120
 
 
 ONE_PASS = """
@@ -284,7 +284,7 @@ import numpy as np
 from rankstill.measures.locality import locality
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 mapped = np.load(sys.argv[1], mmap_mode="r")
-docs = np.arange(80_000).reshape(-1, 10)
+docs = np.random.default_rng(0).permutation(120_000).reshape(-1, 10)
 locality(mapped, docs[:50], seed=1)
 before = peak()
 found = locality(mapped, docs, seed=1)

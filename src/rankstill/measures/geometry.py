@@ -76,8 +76,8 @@ def two_nn(embeddings: Floats, docs: Docs) -> Dimension:
     total = float(np.log(second[apart] / first[apart]).sum())
     if points < 3 or not total > 0:
         raise DataError(
-            f"only {points} of {len(first)} documents differ from their nearest neighbour, "
-            "and not all of them by less than from the second",
+            f"{points} of {len(first)} documents have a nearest neighbour in another place, "
+            "too few or too regular for a dimension",
             hint="a dimension needs three different documents or more; remove duplicates",
         )
     value = (points - 1) / total

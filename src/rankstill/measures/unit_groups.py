@@ -26,8 +26,10 @@ NUMBERS_AT_ONCE = 1 << 19
 _ON_ONE_THREAD = 1 << 14
 """How many numbers torch is given at once. From 32,768 on it wakes its threads, and where others use the processors,
 waiting for them takes ten times as long as the work."""
-_ROWS_MAPPED = 4096
-"""Rows read before their pages are given back. The system maps up to 64 kB around each, so this is 256 MB at most."""
+_BYTES_AT_ONCE = 1 << 26
+"""How much is read at once, in the order of the file, so that no part of it is gone to twice for one reading."""
+_WINDOW, _WINDOWS_MAPPED = 1 << 21, 16
+"""Linux maps up to 2 MB around what is touched; 16 such windows are 32 MB at most until they are given back."""
 
 
 def unit_groups(embeddings: Floats, docs: Docs, *, precision: DTypeLike = np.float32) -> Iterator[tuple[slice, Floats]]:
@@ -43,17 +45,17 @@ def unit_groups(embeddings: Floats, docs: Docs, *, precision: DTypeLike = np.flo
     Raises:
         DataError: A vector is zero or not finite.
     """
-    mapping, mapped = _mapping(embeddings), 0
-    for rows in blocks(len(docs), docs.shape[1] * embeddings.shape[1]):
-        chosen = docs[rows]
-        vectors, bad = to_unit(np.take(embeddings, chosen, axis=0), precision)
-        if len(named := chosen[bad]):
-            raise _bad_vectors(f"{len(np.unique(named))} documents", f"row {named[0]}")
-        mapped += chosen.size
-        if mapping is not None and mapped >= _ROWS_MAPPED:
-            mapping.madvise(mmap.MADV_DONTNEED)
-            mapped = 0
-        yield rows, vectors
+    width = docs.shape[1] * embeddings.shape[1]
+    groups_at_once = max(1, _BYTES_AT_ONCE // (width * embeddings.itemsize))
+    for start in range(0, len(docs), groups_at_once):
+        chosen = docs[start : start + groups_at_once]
+        raw = _read(embeddings, chosen.reshape(-1)).reshape(*chosen.shape, -1)
+        for rows in blocks(len(chosen), width):
+            vectors, bad = to_unit(raw[rows], precision)
+            if len(named := chosen[rows][bad]):
+                raise _bad_vectors(f"{len(np.unique(named))} documents", f"row {named[0]}")
+            yield slice(start + rows.start, start + rows.start + len(vectors)), vectors
+        del raw  # or it would stay while the next is read
 
 
 def unit_blocks(vectors: Floats) -> Iterator[Floats]:
@@ -145,7 +147,7 @@ def check_groups(embeddings: Floats, docs: Docs, *, least: int = 2) -> None:
         DataError: A row does not exist.
         SpecError: A shape is wrong, there is no group, or groups are too small.
     """
-    if embeddings.ndim != 2 or docs.ndim != 2:
+    if embeddings.ndim != 2 or docs.ndim != 2 or not embeddings.shape[1]:
         raise SpecError(f"expected embeddings (N, D) and groups (n, k), got {embeddings.shape} and {docs.shape}")
     if not len(docs) or docs.shape[1] < least:
         number = {1: "one document", 2: "two documents", 3: "three documents"}[least]
@@ -166,6 +168,21 @@ def _from_halves(halves: Floats) -> Floats:
     for start in range(0, len(source), _ON_ONE_THREAD):
         part = slice(start, start + _ON_ONE_THREAD)
         target[part].copy_(source[part])
+    return found
+
+
+def _read(embeddings: Floats, rows: NDArray[np.integer[Any]]) -> Floats:
+    """Copy rows, (r, D). Of a mapped file, in its order, giving the pages back on the way."""
+    mapping = _mapping(embeddings)
+    if mapping is None:
+        return np.take(embeddings, rows, axis=0)
+    found = np.empty((len(rows), embeddings.shape[1]), embeddings.dtype)
+    order = np.argsort(rows, kind="stable")
+    window = rows[order].astype(np.int64) * embeddings.strides[0] // _WINDOW
+    changes = np.flatnonzero(np.diff(window)) + 1
+    for part in np.split(order, changes[_WINDOWS_MAPPED - 1 :: _WINDOWS_MAPPED]):
+        found[part] = embeddings[rows[part]]
+        mapping.madvise(mmap.MADV_DONTNEED)
     return found
 
 
