@@ -123,7 +123,7 @@ def test_the_fingerprint_knows_all_that_changes_a_score(tmp_path):
         ("[{a}]+[{a}]#weights=1", "2 teachers have 1 weights"),
         ("[{a}]+[{a}]#weights=1+0", "weight is above 0 and finite, not 0"),
         ("[{a}]+[{a}]#weights=1+nan", "weight is above 0 and finite, not nan"),
-        ("[{a}]+[{a}]#weights=1+x", "a weight is a number, not 'x'"),
+        ("[{a}]+[{a}]#weights=1+x", r"a weight in weights=1\+x must be a number: got 'x'"),
         ("[{a}]+[{a}]#normalise=softmax", "unknown normalisation"),
     ],
 )

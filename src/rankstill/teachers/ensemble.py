@@ -24,6 +24,7 @@ import numpy as np
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, MissingScores, SpecError, unknown_name
 from rankstill.files import fingerprint
+from rankstill.options import read_number
 from rankstill.progress import Bar
 from rankstill.records import Pairs, Rows, Scores32
 from rankstill.teachers.normalise import NORMALISATIONS, Normalise, combine
@@ -77,15 +78,9 @@ class EnsembleSpec:
             return _from_file(Path(text).expanduser())
         members, rest = split_members(text)
         _, options = split_options("ensemble" + rest, ("weights", "normalise"))
-        weights = tuple(_weight(w) for w in options.get("weights", "").split("+")) if "weights" in options else ()
-        return cls(tuple(members), weights, options.get("normalise", "min-max"))  # type: ignore[arg-type]
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SpecError(f"a weight is a number, not {text!r}", hint="write weights=0.7+0.3") from None
+        written = options.get("weights", "")
+        weights = [read_number(w, float, f"a weight in weights={written}") for w in written.split("+") if written]
+        return cls(tuple(members), tuple(weights), options.get("normalise", "min-max"))  # type: ignore[arg-type]
 
 
 def _from_file(path: Path) -> EnsembleSpec:

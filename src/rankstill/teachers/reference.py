@@ -5,7 +5,7 @@ The same form names collections (see `collection.reference`). A location that ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from rankstill.errors import SpecError
@@ -14,7 +14,7 @@ from rankstill.options import read_options
 Options = dict[str, str]
 
 
-def split_options(text: str, known: Iterable[str]) -> tuple[str, Options]:
+def split_options(text: str, known: Collection[str]) -> tuple[str, Options]:
     """Split a reference into its location and its options.
 
     >>> split_options("runs/llm.trec#transform=log-rank,by=rank", ("transform", "by"))

@@ -33,7 +33,7 @@ def test_the_first_order_may_be_another_teacher_with_options_of_its_own():
         ("llm:http://h/v1#model=m,modus=listwise", "unknown key of an LLM teacher: 'modus'"),
         ("llm:http://h/v1#model=m,mode=pairwise", "unknown mode of an LLM teacher: 'pairwise'"),
         ("llm:http://h/v1#model=m,window=1", "window of an LLM teacher must be from 2 to 200: got 1"),
-        ("llm:http://h/v1#model=m,window=ten", "window=ten of an LLM teacher must be a whole number"),
+        ("llm:http://h/v1#model=m,window=ten", "window of an LLM teacher must be a whole number: got 'ten'"),
         ("llm:http://h/v1#model=m,timeout=nan", "timeout of an LLM teacher must be at least 0.01: got nan"),
         ("llm:http://h/v1#model=m,rpm=-1", "rpm of an LLM teacher must be at least 0"),
         ("llm:http://h/v1#model=m,window=5,stride=5", "stride=5 must be smaller than window=5"),

@@ -8,7 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rankstill.errors import SpecError, unknown_name
-from rankstill.options import read_options
+from rankstill.options import read_number, read_options
 
 PREFIX = "llm:"
 POINTWISE, GRADED, LISTWISE = "pointwise", "graded", "listwise"
@@ -117,12 +117,10 @@ class LlmReference:
 
 
 def _value(option: Field[Any], text: str) -> Any:
-    kind: Any = str if not option.metadata or "known" in option.metadata else type(option.default)
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise SpecError(f"{option.name}={text} of an LLM teacher must be {what}") from None
+    if "low" not in option.metadata:
+        return text
+    kind: type[int] | type[float] = int if isinstance(option.default, int) else float
+    return read_number(text, kind, f"{option.name} of an LLM teacher")
 
 
 def _refuse_bad_value(option: Field[Any], value: Any) -> None:
