@@ -69,6 +69,16 @@ def test_the_same_seed_gives_the_same_bytes(distilled, student):
     assert again.keys() == first.keys()
 
 
+def test_edited_texts_are_the_same_again(distilled, rankstill):
+    first, again = (distilled(name, "--student", "static", "--strategy", "dark") for name in ("first", "again"))
+    assert "negatives/dark/candidates-collection/documents.1.arrow" in first
+    assert again == first
+    # What came of it can be audited: the groups' documents are looked for where they are.
+    done = rankstill("audit", "out")
+    assert done.code == 0, done.err
+    assert "negatives of dark" in done.err
+
+
 def test_another_process_gives_the_same_bytes(distilled, world, tmp_path):
     """Another process hashes strings by another salt, and has another working folder, time zone and language."""
     first = distilled("first")

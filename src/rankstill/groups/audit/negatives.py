@@ -67,15 +67,14 @@ def _key(query: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.u
     return (query.astype(np.uint64) << np.uint64(32)) | other.astype(np.uint64)
 
 
-def dropped_by_filters(groups: Mapping[str, Path], collection: Collection) -> list[Example]:
+def dropped_by_filters(groups: Mapping[str, tuple[Path, Collection]]) -> list[Example]:
     """List each strategy's filters, with what they dropped of how many, and ten examples each.
 
     Args:
-        groups: Folders of the stage `group`, by strategy.
-        collection: Where the texts are.
+        groups: Folders of the stage `group`, each with the collection of its texts, by strategy.
     """
     found: list[Example] = []
-    for strategy, folder in groups.items():
+    for strategy, (folder, collection) in groups.items():
         counts = read_manifest(folder)["counts"].get("filters", {})
         table = Dropped.read(folder / DROPPED) if (folder / DROPPED).is_file() else None
         for name, count in counts.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class Place:
         models: Folders of students, by name.
         teacher: How the teacher was named, where that is known.
         tests: Collections to test on, each with its judged split or None for all of them, by name.
+        extended: The collections with the texts that strategies edited, by strategy, for those that do.
     """
 
     training: Path
@@ -37,6 +38,11 @@ class Place:
     models: dict[str, Path] = field(default_factory=dict)
     teacher: str | None = None
     tests: dict[str, tuple[Path, str | None]] = field(default_factory=dict)
+    extended: dict[str, Path] = field(default_factory=dict)
+
+    def collection(self, strategy: str) -> Path:
+        """Tell where a strategy's documents are."""
+        return self.extended.get(strategy, self.training)
 
 
 def place_of(folders: Sequence[Path], collection: str | None, tests: Sequence[str], split: str, scratch: Path) -> Place:
@@ -67,7 +73,7 @@ def place_of(folders: Sequence[Path], collection: str | None, tests: Sequence[st
         if its is not None and its not in own.splits:
             raise unknown_name("split", its, own.splits or ["(none)"])
         named[name if name not in named else f"{name} ({len(named)})"] = path, its
-    found = Place(place.training, place.split, place.negatives, place.models, place.teacher, named)
+    found = replace(place, tests=named)
     _refuse_other_collections(found)
     return found
 
@@ -85,7 +91,13 @@ def _output(folder: Path, split: str) -> Place:
     settings = json.loads(summary.read_text("utf-8")).get("settings", {}) if summary.is_file() else {}
     teacher = settings.get("spec", {}).get("teacher")
     chosen = _split(Collection(training), groups, split)
-    return Place(training, chosen, groups, models, teacher, _own_tests(training, chosen) | tests)
+    extended = {
+        name: place
+        for name, path in groups.items()
+        for place in (path.with_name("candidates-collection"),)
+        if (place / MANIFEST).is_file()
+    }
+    return Place(training, chosen, groups, models, teacher, _own_tests(training, chosen) | tests, extended)
 
 
 def _own_tests(path: Path, split: str) -> dict[str, tuple[Path, str | None]]:
@@ -101,7 +113,7 @@ def _stages(folders: Sequence[Path], collection: str | None, split: str, scratch
     for folder in folders:
         manifest = read_manifest(folder)
         stage = manifest["stage"]
-        if stage == "load":
+        if stage in ("load", "extend"):
             loaded.append((folder, None))
         elif stage in ("sample", "group"):
             told = manifest["spec"] if stage == "sample" else manifest["counts"]
@@ -144,16 +156,23 @@ def _loaded(reference: str, scratch: Path) -> tuple[Path, str | None]:
 
 
 def _refuse_other_collections(place: Place) -> None:
-    identity = path_fingerprint(place.training)
-    for folder in place.negatives.values():
-        if read_manifest(folder)["inputs"]["collection"] != identity:
+    for strategy, folder in place.negatives.items():
+        made_of = read_manifest(folder)["inputs"]["collection"]
+        if made_of != path_fingerprint(place.collection(strategy)) and made_of != _extends(place.training):
             raise DataError(f"{folder} was made of another collection than {place.training}", hint="give its own one")
+
+
+def _extends(collection: Path) -> str | None:
+    """Tell which collection another one extends: its fingerprint; None where it extends none."""
+    manifest = read_manifest(collection)
+    return str(manifest["inputs"]["collection"]) if manifest["stage"] == "extend" else None
 
 
 def training_side(place: Place) -> Side:
     """Say what trains: the queries and documents of the groups; without groups those of the training split.
 
-    A collection without judgements, or without the training split, trains as a whole.
+    A collection without judgements, or without the training split, trains as a whole. Texts that a strategy edited are
+    left out: those that they are made of are the positives and what the other strategies draw.
     """
     collection = Collection(place.training)
     everything = every(collection.queries), every(collection.documents)
@@ -167,6 +186,7 @@ def training_side(place: Place) -> Side:
         relevant = _relevant(collection, None)
     if place.negatives:
         queries, documents = (np.unique(np.concatenate(part)) for part in zip(*_members(place), strict=True))
+        documents = documents[documents < len(collection.documents)]
         if any((folder / "candidates.parquet").is_file() for folder in place.negatives.values()):
             documents = np.union1d(documents, relevant)
     return Side("training", collection, queries, documents, relevant)

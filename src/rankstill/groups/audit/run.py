@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rankstill.collection.store import Collection
 from rankstill.errors import ModelError, SpecError, unknown_name
 from rankstill.files import write_json
 from rankstill.groups.audit.cut import check_lengths, open_reader
@@ -79,7 +80,7 @@ def audit(place: Place, spec: AuditSpec, out: Path) -> dict[str, Any]:
         "query_similarity": spec.query_similarity,
         "skipped": list(spec.skip),
         "checks": findings,
-        "filters": dropped_by_filters(_groups(place), training.collection),
+        "filters": dropped_by_filters({n: (f, Collection(place.collection(n))) for n, f in _groups(place).items()}),
     }
     write_json(out, summary)
     return {**summary, "checks": [vars(f) for f in findings]}
@@ -107,7 +108,8 @@ def _findings(place: Place, spec: AuditSpec, training: Side, tests: Sequence[Sid
     keys, skip = Keys(), set(spec.skip)
     if "positives-among-negatives" not in skip:
         for strategy, folder in place.negatives.items():
-            yield positives_among(strategy, negatives_in(folder), training.collection, keys)
+            collection = Collection(place.extended[strategy]) if strategy in place.extended else training.collection
+            yield positives_among(strategy, negatives_in(folder), collection, keys)
     similarity = {"queries": spec.query_similarity, "documents": spec.document_similarity}
     for test in tests:
         yield from shared(training, test, similarity, keys, skip, whole=not place.negatives)
