@@ -15,9 +15,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.group_entropy import (
@@ -26,10 +23,10 @@ from rankstill.measures.group_entropy import (
     check_temperature,
     listwise_entropy,
     pairwise_entropy,
-    score_blocks,
 )
 from rankstill.measures.intervals import Interval, hoeffding_interval
 from rankstill.measures.per_group import PerGroup
+from rankstill.measures.shift import w1_scores
 from rankstill.measures.temperature import Calibration, calibrated_temperature, default_temperature, temperature_for
 
 __all__ = [
@@ -176,22 +173,10 @@ def entropy_gap_bound(scores_a: Scores, scores_b: Scores, temperature: float) ->
     return Bound(
         name="difference between the teacher entropies of two strategies",
         source="theory [2.3]",
-        terms={"distance of scores": 2 * STEEPEST * float(_transport(scores_a, scores_b).mean()) / temperature},
+        terms={"distance of scores": 2 * STEEPEST * float(w1_scores(scores_a, scores_b).mean()) / temperature},
         assumptions=(
             "each strategy draws the documents of a pair independently",
             "teacher and temperature are the same for both",
         ),
         trivial=math.log(2),
     )
-
-
-def _transport(a: Scores, b: Scores) -> NDArray[np.float64]:
-    """W1 between the rows of two samples on the line: the area between their distribution functions, (n,)."""
-    steps = np.repeat([1 / a.shape[1], -1 / b.shape[1]], [a.shape[1], b.shape[1]])
-    result = np.empty(len(a))
-    for rows in score_blocks(len(a), len(steps)):
-        values = np.concatenate([a[rows], b[rows]], axis=1, dtype=np.float64)
-        order = np.argsort(values, axis=1)
-        heights = np.abs(np.cumsum(steps[order], axis=1)[:, :-1])
-        result[rows] = (heights * np.diff(np.take_along_axis(values, order, axis=1))).sum(axis=1)
-    return result
