@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_OUT ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench clean
+.PHONY: help demo test test-slow theory lint format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ test: .venv/dev.done ## set up and pass the fast tests (under 4 minutes)
 
 test-slow: .venv/dev.done ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
+
+theory: .venv/dev.done ## check every statement of docs/theory.md in worlds whose truth is known (under 2 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m theory
 
 lint: .venv/dev.done ## ruff and mypy, as CI runs them
 	$(BIN)/ruff check .

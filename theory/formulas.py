@@ -11,8 +11,8 @@ from scipy.special import expit, xlogy
 Floats = NDArray[np.floating[Any]]
 
 LOG2 = float(np.log(2))
-STEEPEST = 0.2238717
-"""c_h = max |v| s'(v), rounded up [2.3]."""
+STEEPEST = 0.2238716024
+"""c_h = max |v| s'(v), at v tanh(v/2) = 1, rounded up [2.3]."""
 
 sigmoid = expit
 """s(t) = 1/(1 + e^-t)."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from theory.statement import Result
-
-_WHAT = {"=": "error", "<=": "bound x", "P": "freq."}
+from theory.tightness import SIZES, Row
 
 
 def statements_table(results: list[Result]) -> str:
     """One line a statement, and one for its broken variant."""
     lines = [
-        "     = identity: worst error.  <= inequality: largest left/right.  P probability: frequency of failure of stated."
+        "     = identity: worst relative error.  <= inequality: largest left/right.",
+        "     P stated probability: the frequency of failure, and what was stated.",
     ]
     for r in results:
         s = r.statement
@@ -51,3 +51,9 @@ def _caught(result: Result) -> str:
 
 def _uses(result: Result) -> str:
     return f"; runs {', '.join(result.statement.uses)}" if result.statement.uses else ""
+
+
+def tightness_table(rows: list[Row]) -> str:
+    """Bound over actual at the sizes: ratio of means over worlds, and the median of the worlds' ratios."""
+    head = f"{'bound / actual at n =':68}" + "".join(f"{n:8,} (median )" for n in SIZES)
+    return "\n".join([head, *(str(row) for row in rows)])

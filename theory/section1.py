@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rankstill.measures.entropy import listwise_entropy, pairwise_entropy
+from rankstill.measures.group_entropy import listwise_entropy, pairwise_entropy
 from rankstill.measures.probe import group_excess
 from theory.formulas import (
     LOG2,
@@ -55,7 +55,7 @@ def order(world: World) -> Claim:
     "1.1",
     "risk = excess + entropy, every group, any student: R = K + H",
     broken="entropy without 1/tau",
-    uses=("entropy.pairwise_entropy", "probe.group_excess"),
+    uses=("group_entropy.pairwise_entropy", "probe.group_excess"),
 )
 def risk_splits(world: World) -> Iterator[Claim]:
     v, u = margins(world)
@@ -71,7 +71,7 @@ def risk_splits(world: World) -> Iterator[Claim]:
     "1.1",
     "measured entropy and excess are their definitions",
     broken="entropy of raw scores over their sum",
-    uses=("entropy.pairwise_entropy", "entropy.listwise_entropy", "probe.group_excess"),
+    uses=("group_entropy.pairwise_entropy", "group_entropy.listwise_entropy", "probe.group_excess"),
 )
 def measured(world: World) -> Iterator[Claim]:
     v, u = margins(world)
@@ -103,7 +103,7 @@ def linear_term(world: World) -> Claim:
     "1.3",
     "listwise: cross-entropy = KL + entropy",
     broken="entropy divided by log k",
-    uses=("entropy.listwise_entropy",),
+    uses=("group_entropy.listwise_entropy",),
 )
 def listwise(world: World) -> Claim:
     tau, teacher, student = world.temperature, world.groups.of(world.teacher), world.groups.of(world.student)

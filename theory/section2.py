@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rankstill.measures.entropy import listwise_entropy, pairwise_entropy
+from rankstill.measures.entropy import entropy_gap_bound
+from rankstill.measures.group_entropy import listwise_entropy, pairwise_entropy
 from theory.formulas import LOG2, STEEPEST, Floats, doubt, pair_kl, pair_loss, sigmoid, slope
 from theory.section1 import margins, near_coin_tosses
 from theory.statement import Claim, identity, inequality
-from theory.transport import rms_diameter, score_distance
+from theory.transport import lists, rms_diameter, score_distance
 from theory.worlds import Groups, World, line
 
 
@@ -71,7 +72,7 @@ def noisy_gradient(world: World) -> Iterator[Claim]:
     "2.2",
     "locality against entropy: H >= log 2 - (L_g D_rms/tau)^2/8",
     broken="/16",
-    uses=("locality.squared_diameters", "entropy.pairwise_entropy"),
+    uses=("locality.squared_diameters", "group_entropy.pairwise_entropy"),
     sharp=(near_coin_tosses,),
 )
 def trade_off(world: World) -> Claim | None:
@@ -87,7 +88,7 @@ def trade_off(world: World) -> Claim | None:
     "2.2",
     "listwise: log k - H <= B_g^2/8, in every group",
     broken="/16",
-    uses=("entropy.listwise_entropy",),
+    uses=("group_entropy.listwise_entropy",),
     sharp=(lambda: line([0, 1e-2], [[0, 1, 0, 1, 0, 1]], size=2),),
 )
 def list_trade_off(world: World) -> Claim:
@@ -98,20 +99,36 @@ def list_trade_off(world: World) -> Claim:
     return Claim(gap * scale, range_**2 / 8 * scale, range_**2 / 16 * scale)
 
 
-@inequality("2.3", "|H_mu - H_nu| <= 2 c_h E W1(g)/tau", broken="halved", sharp=(one_step,))
+@inequality(
+    "2.3",
+    "|H_mu - H_nu| <= 2 c_h E W1(g)/tau",
+    broken="halved",
+    uses=("entropy.entropy_gap_bound",),
+    sharp=(one_step,),
+)
 def entropy_moves(world: World) -> Claim:
     drawn, target = world.drawn_pairs, world.target_pairs
     moved = doubt(drawn.margins(world.teacher) / world.temperature).mean()
     moved -= doubt(target.margins(world.teacher) / world.temperature).mean()
-    bound = 2 * STEEPEST * score_distance(world, world.teacher) / world.temperature
+    drawn_scores, target_scores = lists(world, world.teacher)
+    bound = entropy_gap_bound(drawn_scores, target_scores, world.temperature).value
     return Claim(abs(moved), bound, bound / 2)
+
+
+@identity("2.3", "the bound is what it says; c_h", broken="halved", uses=("entropy.entropy_gap_bound",))
+def entropy_gap(world: World) -> Iterator[Claim]:
+    found = entropy_gap_bound(*lists(world, world.teacher), world.temperature).value
+    right = 2 * STEEPEST * score_distance(world, world.teacher) / world.temperature
+    yield Claim(found, right, right / 2)
+    v = np.float64(1.5434046384182083)
+    yield Claim([v * np.tanh(v / 2), v * slope(v)], [1, STEEPEST])
 
 
 @identity(
     "2.4",
     "counterexample: mining multiplies H by 1388",
     broken="'mining does not alter H'",
-    uses=("entropy.pairwise_entropy",),
+    uses=("group_entropy.pairwise_entropy",),
     every=1000,
 )
 def mined(world: World) -> Claim:

@@ -27,9 +27,7 @@ def opposed_often() -> World:
     """The same, 400 groups, to be sure with probability 0.9995: where a tail's constant shows."""
     teacher = np.array([[0.0, 1.0], [1.0, 0.0]])
     lists = [[0, 1, 0, 1, 0, 1]] * 2
-    return line(
-        [0, 0.01], lists, teacher=teacher, hard=True, size=2, few_rows=(1, 37), groups_drawn=400, delta=5e-4
-    )
+    return line([0, 0.01], lists, teacher=teacher, hard=True, size=2, few_rows=(1, 37), groups_drawn=400, delta=5e-4)
 
 
 def largest_distance(world: World) -> float:
@@ -245,4 +243,3 @@ def list_gap(world: World) -> Claim:
     bracket = math.sqrt(spread) + 2 * (size - 1) / math.sqrt(size) * rms
     bound = world.radius / tau * bracket / math.sqrt(n)
     return Claim(gap @ probability / max(bound, 1e-12), 1, tau)
-

@@ -10,7 +10,7 @@ import numpy as np
 
 from rankstill.measures.bounds.theorem4 import sgd_bound, sgd_step
 from theory.formulas import LOG2, doubt, label_kl, log_softmax, pair_kl, pair_loss, sigmoid, slope
-from theory.sgd import Lessons, iterates, sequence_probability, sequences
+from theory.sgd import Lessons, Lists, iterates, sequence_probability, sequences
 from theory.statement import Claim, identity, inequality
 from theory.suprema import label_entropies, pair_labels
 from theory.worlds import World, line
@@ -59,8 +59,9 @@ def gradient_noise(lessons: Lessons, head: np.ndarray) -> float:
 def expected_gap(lessons: Lessons, world: World, noise: float) -> float:
     """E R(wbar) - R(w*), over all sequences."""
     n, norm = world.groups_drawn, float(np.linalg.norm(world.weights))
-    step = sgd_step(n, norm, 2 * lessons.temperature * math.sqrt(lessons.smoothness), lessons.temperature,
-                    gradient_noise=noise)
+    step = sgd_step(
+        n, norm, 2 * lessons.temperature * math.sqrt(lessons.smoothness), lessons.temperature, gradient_noise=noise
+    )
     order = sequences(len(lessons.pairs), n)
     mean = iterates(lessons, order, step, world.radius).mean(1)
     risk = (pair_loss(lessons.labels, lessons.margins(mean)).mean(-1) * lessons.probability).sum(-1)
@@ -104,15 +105,27 @@ def one_pass(world: World) -> Claim:
     return Claim(expected_gap(lessons, world, noise) / bound, 1, 0.5)
 
 
+@inequality("3.4", "listwise: the same with the largest diameter", broken="halved", sharp=(one_small_step,))
+def one_pass_of_lists(world: World) -> Claim:
+    few, tau, n = world.few, world.temperature, world.groups_drawn
+    lists = Lists(few.of(world.vectors), np.exp(log_softmax(few.of(world.teacher) / tau)), tau)
+    rows, norm = np.arange(len(few)), float(np.linalg.norm(world.weights))
+    noise = math.sqrt((lists.gradients(np.tile(world.weights, (len(few), 1)), rows) ** 2).sum(1).mean())
+    order = sequences(len(few), n)
+    step = 1 / (lists.smoothness + noise * math.sqrt(n) / norm)
+    mean = iterates(lists, order, step, world.radius).mean(1)
+    left = lists.losses(mean).mean() - lists.losses(world.weights).mean()
+    bound = norm**2 * lists.smoothness / (2 * n) + norm * noise / math.sqrt(n)
+    return Claim(left / bound, 1, 0.5)
+
+
 @identity("3.4", "G*^2 = G_mis^2 + G_lab^2 for drawn labels", broken="without G_lab")
 def two_noises(world: World) -> Claim:
     lessons, v = hard_lessons(world)
     u = lessons.margins(world.weights)[: len(v)]
     square = (lessons.pairs[: len(v)] ** 2).sum(-1) / world.temperature**2
     misfit_ = ((sigmoid(u) - sigmoid(v)) ** 2 * square).mean()
-    return Claim(
-        gradient_noise(lessons, world.weights) ** 2, misfit_ + (slope(v) * square).mean(), misfit_
-    )
+    return Claim(gradient_noise(lessons, world.weights) ** 2, misfit_ + (slope(v) * square).mean(), misfit_)
 
 
 @inequality(

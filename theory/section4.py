@@ -12,7 +12,7 @@ from rankstill.measures.bounds.four_terms import variation_shift, wasserstein_sh
 from rankstill.measures.shift import kappa, total_variation, w1_cost, w1_embeddings, w1_scores, w1_two_scores
 from theory.formulas import LOG2, Floats, doubt, list_kl, pair_kl
 from theory.statement import Claim, identity, inequality
-from theory.transport import assignment, costs, joint_costs, score_distance
+from theory.transport import assignment, costs, joint_costs, lists, score_distance
 from theory.worlds import Groups, World, enumerate_groups, line
 
 
@@ -43,14 +43,10 @@ def centred() -> World:
 def laws(world: World) -> tuple[Floats, Floats]:
     """nu and mu as probabilities of documents, (Q, m) each."""
     documents = world.vectors.shape[1]
-    found = [np.array([np.bincount(row, minlength=documents) for row in list_]) for list_ in (world.drawn, world.target)]
+    found = [
+        np.array([np.bincount(row, minlength=documents) for row in list_]) for list_ in (world.drawn, world.target)
+    ]
     return found[0] / world.drawn.shape[1], found[1] / world.target.shape[1]
-
-
-def lists(world: World, values: Floats) -> tuple[Floats, Floats]:
-    """Values of the documents of both lists."""
-    rows = np.arange(len(values))[:, None]
-    return values[rows, world.drawn], values[rows, world.target]
 
 
 def excess(world: World, scores: Floats, pairs: Groups) -> float:

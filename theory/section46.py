@@ -167,5 +167,3 @@ def _risks_of(world: World, heads: Floats) -> Floats:
     u = target.margins(world.vectors)[:, 0] @ heads.T / tau
     v = target.margins(world.teacher) / tau
     return np.asarray((label_kl(1 / (1 + np.exp(-v)), u) + doubt(v)).mean(0))
-
-

@@ -146,5 +146,3 @@ def crossover(world: World) -> Iterator[Claim]:
     yield Claim(human / above, taught / above + bias)
     # If n0 were half of what it is, people would be better from there on.
     yield Claim(0, 1, broken_left=human / middle, broken=taught / middle + bias)
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -87,8 +87,7 @@ class Result:
         worst: Largest relative error of an identity; largest left/right of an inequality; frequency of failure.
         caught: In how many worlds the broken variant was caught.
         probability: The stated probability, for a frequency.
-        frequency_broken: The frequency of failure of the broken variant.
-        trials_ok: Whether the stated frequency was respected.
+        broken_frequency: The largest frequency of failure of the broken variant.
     """
 
     statement: Statement
@@ -97,7 +96,7 @@ class Result:
     worst: float = -math.inf
     caught: int = 0
     probability: float | None = None
-    broken_frequency: float = field(default=math.nan)
+    broken_frequency: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -161,7 +160,7 @@ def check_frequency(statement: Statement, rng: np.random.Generator, trials: int)
         share = frequency.failures / frequency.trials
         if share / frequency.delta >= result.worst / (result.probability or 1):
             result.worst, result.probability = share, frequency.delta
-            result.broken_frequency = frequency.broken_failures / frequency.trials
+        result.broken_frequency = max(result.broken_frequency, frequency.broken_failures / frequency.trials)
         result.caught += frequency.too_often(frequency.broken_failures)
     return result
 

@@ -9,6 +9,12 @@ from rankstill.measures.locality import squared_diameters
 from theory.worlds import Floats, Groups, World
 
 
+def lists(world: World, values: Floats) -> tuple[Floats, Floats]:
+    """Values of the documents of both lists."""
+    rows = np.arange(len(values))[:, None]
+    return values[rows, world.drawn], values[rows, world.target]
+
+
 def assignment(costs: Floats) -> float:
     """Mean over queries of the cheapest matching of two lists, (Q, N, N)."""
     return float(np.mean([cost[linear_sum_assignment(cost)].mean() for cost in costs]))
@@ -17,8 +23,7 @@ def assignment(costs: Floats) -> float:
 def costs(world: World, values: Floats) -> Floats:
     """(Q, LIST, LIST) distances between what nu_q and mu_q draw; values (Q, m) or (Q, m, dim)."""
     values = values[..., None] if values.ndim == 2 else values
-    rows = np.arange(len(values))[:, None]
-    drawn, target = values[rows, world.drawn], values[rows, world.target]
+    drawn, target = lists(world, values)
     return np.linalg.norm(drawn[:, :, None] - target[:, None, :], axis=-1)
 
 
