@@ -17,6 +17,7 @@ from tests.tiny_collections import make_collection, word_collection
 WITH_OPTIONS = {
     "bm25 range": "bm25#skip=5,depth=40,k1=0.9,b=0.4,analyser=plain",
     "dense range": "dense#skip=3,depth=30",
+    "dense approximate": "dense#approximate=3,cells=5",
     "run range": "run:DIR/1.run#skip=4,depth=30,missing=skip",
     "hard negatives of one system": "hard-negatives:DIR/hard.jsonl#systems=two",
     "fused ensemble": "ensemble:DIR/*.run#fuse=60,depth=30",

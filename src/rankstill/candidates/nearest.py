@@ -9,6 +9,8 @@ whatever the chunks, the other queries and the number of threads; equal cosines 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,9 @@ PAIRS = 1 << 15
 Keys = NDArray[np.int64]
 
 
-def nearest(queries: Scores32, documents: Vectors, depth: int) -> tuple[list[Rows], list[Scores32]]:
+def nearest(
+    queries: Scores32, documents: Vectors, depth: int, *, spare: int = SPARE, quiet: bool = False
+) -> tuple[list[Rows], list[Scores32]]:
     """Find each query's `depth` nearest documents by cosine, exactly.
 
     Args:
@@ -36,6 +40,8 @@ def nearest(queries: Scores32, documents: Vectors, depth: int) -> tuple[list[Row
         documents: The vectors to search, perhaps memory-mapped; need not have length 1. One of length 0 has the cosine
             0 with everything.
         depth: How many to find; all where there are fewer.
+        spare: How many more the first pass keeps; changes no result.
+        quiet: Whether no progress is shown.
 
     Returns:
         For each query the documents' rows, nearest first, equal ones by row; and their cosines, float32.
@@ -43,65 +49,94 @@ def nearest(queries: Scores32, documents: Vectors, depth: int) -> tuple[list[Row
     Raises:
         DataError: A vector is not finite, or the two sides differ in their dimension.
     """
+    refuse_other_dimensions(queries, documents)
+    depth = min(depth, len(documents.rows))
+    keys, least = _first_pass(queries, documents, min(depth + spare, len(documents.rows)), quiet=quiet)
+    best = compare_again(queries, documents, keys)[:, :depth]
+    if depth and depth + spare < len(documents.rows):
+        unsure, floor = unsure_of(best, least, queries.shape[1])
+        if len(unsure):
+            best[unsure] = _second_pass(queries[unsure], documents, depth, floor, quiet=quiet)
+    return list(documents.rows[places_of(best)]), list(scores_of(best))
+
+
+def refuse_other_dimensions(queries: Scores32, documents: Vectors) -> None:
+    """Refuse vectors that cannot be compared.
+
+    Raises:
+        DataError: The two sides differ in their dimension.
+    """
     if queries.shape[1] != documents.values.shape[1]:
         raise DataError(
             f"queries have {queries.shape[1]} dimensions and documents {documents.values.shape[1]}",
             hint="encode both with the same model",
         )
-    depth = min(depth, len(documents.rows))
+
+
+def unsure_of(best: Keys, least: Scores32, dimension: int) -> tuple[NDArray[np.int64], Scores32]:
+    """Find the queries for which a document that the first pass left out might belong to the best.
+
+    Args:
+        best: (n, depth) keys after `compare_again`.
+        least: (n,) the lowest score that the first pass kept.
+        dimension: Of the vectors.
+
+    Returns:
+        Places of the queries, and the score of a matrix product from which on a document might belong to theirs.
+    """
     # Of the matrix product against the sum of pairs, on vectors of length 1 (Higham 2002, section 3.1), doubled.
-    error = np.float32(2 * queries.shape[1] * 2.0**-24)
-    keys, least = _first_pass(queries, documents, min(depth + SPARE, len(documents.rows)))
-    best = _compare_again(queries, documents, keys)[:, :depth]
-    if depth and depth + SPARE < len(documents.rows):
-        cut = _score(best[:, -1])
-        unsure = np.flatnonzero(cut - error <= least)
-        if len(unsure):
-            best[unsure] = _second_pass(queries[unsure], documents, depth, cut[unsure] - error)
-    return list(documents.rows[_place(best)]), list(_score(best))
+    error = np.float32(2 * dimension * 2.0**-24)
+    floor = scores_of(best[:, -1]) - error
+    # A list that is not full lacks nothing.
+    unsure = np.flatnonzero((floor <= least) & np.isfinite(floor))
+    return unsure, floor[unsure]
 
 
-def _first_pass(queries: Scores32, documents: Vectors, depth: int) -> tuple[Keys, Scores32]:
+def _first_pass(queries: Scores32, documents: Vectors, depth: int, *, quiet: bool) -> tuple[Keys, Scores32]:
     """Find the best by matrix products: their keys, in no order, and the score of each query's last."""
-    best = _Best(len(queries), depth)
-    with bar("nearest documents", len(documents.rows), "documents") as shown:
+    best = Best(len(queries), depth)
+    blocks = _blocks(len(queries))
+    with nullcontext() if quiet else bar("nearest documents", len(documents.rows), "documents") as shown:
         for start in range(0, len(documents.rows), DOCUMENTS):
             chunk = unit_length(documents.values[start : start + DOCUMENTS])
-            for first in range(0, len(queries), QUERIES):
-                best.offer(first, queries[first : first + QUERIES] @ chunk.T, start)
-            shown.advance(len(chunk))
-    if bad := int((best.keys == _WORST).any(axis=1).sum()):
+            places = np.arange(start, start + len(chunk))
+            for asking in blocks:
+                best.offer(asking, queries[asking[0] : asking[-1] + 1] @ chunk.T, places)
+            if shown is not None:
+                shown.advance(len(chunk))
+    if bad := int((best.keys == WORST).any(axis=1).sum()):
         raise DataError(f"{bad} of {len(queries)} queries have cosines that are not finite", hint="encode again")
     return best.keys, best.least
 
 
-def _compare_again(queries: Scores32, documents: Vectors, keys: Keys) -> Keys:
+def _blocks(count: int) -> list[NDArray[np.int64]]:
+    return [np.arange(first, min(first + QUERIES, count)) for first in range(0, count, QUERIES)]
+
+
+def compare_again(queries: Scores32, documents: Vectors, keys: Keys) -> Keys:
     """Replace the scores in the keys by sums in a fixed order; sort each query's keys, the best first."""
     n, depth = keys.shape
-    places, step = _place(keys), max(1, PAIRS // max(depth, 1))
+    places, step = np.where(keys == WORST, 0, places_of(keys)), max(1, PAIRS // max(depth, 1))
     found = np.empty_like(keys)
     for first in range(0, n, step):
         where = places[first : first + step]
         vectors = to_float32(documents.values[where.reshape(-1)])
         scores = _cosines(np.repeat(queries[first : first + step], depth, axis=0), vectors)
         found[first : first + step] = _key(scores, where.reshape(-1)).reshape(where.shape)
+    found[keys == WORST] = WORST
     return -np.sort(-found, axis=1)
 
 
-def _second_pass(queries: Scores32, documents: Vectors, depth: int, floor: Scores32) -> Keys:
-    """Compare every document that a matrix product puts at or above a query's floor; sort as `_compare_again` does."""
-    best = _Best(len(queries), depth)
-    with bar("close cosines", len(documents.rows), "documents") as shown:
+def _second_pass(queries: Scores32, documents: Vectors, depth: int, floor: Scores32, *, quiet: bool) -> Keys:
+    """Compare every document that a matrix product puts at or above a query's floor; sort as `compare_again` does."""
+    best = Best(len(queries), depth)
+    with nullcontext() if quiet else bar("close cosines", len(documents.rows), "documents") as shown:
         for start in range(0, len(documents.rows), DOCUMENTS):
             raw = to_float32(documents.values[start : start + DOCUMENTS])
-            chunk = (raw / lengths(raw)[:, None]).T
-            for first in range(0, len(queries), QUERIES):
-                block = queries[first : first + QUERIES]
-                row, column = _where(block @ chunk >= floor[first : first + QUERIES, None])
-                for pair in range(0, len(row), PAIRS):
-                    r, c = row[pair : pair + PAIRS], column[pair : pair + PAIRS]
-                    best.merge(first, r, _key(_cosines(block[r], raw[c]), start + c))
-            shown.advance(len(raw))
+            for asking in _blocks(len(queries)):
+                best.offer_close(asking, queries[asking], raw, np.arange(start, start + len(raw)), floor[asking])
+            if shown is not None:
+                shown.advance(len(raw))
     return -np.sort(-best.keys, axis=1)
 
 
@@ -112,7 +147,7 @@ def _cosines(queries: Scores32, documents: Scores32) -> Scores32:
     return found
 
 
-class _Best:
+class Best:
     """The best documents of each query so far, as keys: larger for a higher score, then for a smaller place.
 
     Attributes:
@@ -122,32 +157,47 @@ class _Best:
 
     def __init__(self, queries: int, depth: int) -> None:
         self._depth = depth
-        self.keys = np.full((queries, depth), _WORST, np.int64)
+        self.keys = np.full((queries, depth), WORST, np.int64)
         self.least = np.full(queries, -np.inf, np.float32)
 
-    def offer(self, first: int, scores: Scores32, start: int) -> None:
-        """Take in a block of scores: of the queries from `first` on, and the documents from place `start` on."""
-        # A later document with the score of the worst one comes after it: only what is above counts.
-        better = scores > self.least[first : first + len(scores), None]
+    def offer(self, asking: NDArray[np.int64], scores: Scores32, places: NDArray[np.int64]) -> None:
+        """Take in the scores of some queries, by their places, with some documents, by theirs."""
+        # One with the score of the worst is as good as that: see `unsure_of`.
+        better = scores > self.least[asking, None]
         if np.count_nonzero(better) > 4 * self._depth * len(scores) and scores.shape[1] > self._depth:
             # So at the start, when everything is better: first cut the block down to its own best.
             cut = np.partition(scores, -self._depth, axis=1)[:, -self._depth]
             better &= scores >= cut[:, None]
         row, column = _where(better)
-        self.merge(first, row, _key(scores[row, column], start + column))
+        self._merge(asking, row, _key(scores[row, column], places[column]))
 
-    def merge(self, first: int, row: NDArray[np.int64], keys: Keys) -> None:
-        """Take in keys of some queries; `row` counts these from `first` and rises."""
+    def offer_close(
+        self,
+        asking: NDArray[np.int64],
+        queries: Scores32,
+        documents: Scores32,
+        places: NDArray[np.int64],
+        floor: Scores32,
+    ) -> None:
+        """Take in what a matrix product puts at or above the queries' floors, scored by sums in a fixed order."""
+        row, column = _where(queries @ (documents / lengths(documents)[:, None]).T >= floor[:, None])
+        for pair in range(0, len(row), PAIRS):
+            r, c = row[pair : pair + PAIRS], column[pair : pair + PAIRS]
+            self._merge(asking, r, _key(_cosines(queries[r], documents[c]), places[c]))
+
+    def _merge(self, asking: NDArray[np.int64], row: NDArray[np.int64], keys: Keys) -> None:
+        """Take in keys of some queries; `row` counts in `asking` and rises."""
         if not len(row):
             return
         present, starts, counts = np.unique(row, return_index=True, return_counts=True)
-        wide = np.full((len(present), self._depth + int(counts.max())), _WORST, np.int64)
-        wide[:, : self._depth] = self.keys[first + present]
+        wide = np.full((len(present), self._depth + int(counts.max())), WORST, np.int64)
+        own = asking[present]
+        wide[:, : self._depth] = self.keys[own]
         line = np.repeat(np.arange(len(present)), counts)
         wide[line, self._depth + np.arange(len(row)) - starts[line]] = keys
         kept = np.partition(wide, wide.shape[1] - self._depth, axis=1)[:, wide.shape[1] - self._depth :]
-        self.keys[first + present] = kept
-        self.least[first + present] = _score(kept.min(axis=1))
+        self.keys[own] = kept
+        self.least[own] = scores_of(kept.min(axis=1))
 
 
 def _where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -156,7 +206,8 @@ def _where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 _PLACES = np.int64(0xFFFFFFFF)
-_WORST = np.int64(np.iinfo(np.int64).min + 1)
+WORST = np.int64(np.iinfo(np.int64).min + 1)
+"""Stands for no document."""
 
 
 def _key(scores: Scores32, places: NDArray[np.int64]) -> Keys:
@@ -168,12 +219,14 @@ def _key(scores: Scores32, places: NDArray[np.int64]) -> Keys:
     return found
 
 
-def _place(keys: Keys) -> NDArray[np.int64]:
+def places_of(keys: Keys) -> NDArray[np.int64]:
+    """Read the places in keys."""
     found: NDArray[np.int64] = _PLACES - (keys & _PLACES)
     return found
 
 
-def _score(keys: Keys) -> Scores32:
+def scores_of(keys: Keys) -> Scores32:
+    """Read the scores in keys; -inf where there is no document."""
     bits = keys >> 32
     bits = np.where(bits < 0, np.int64(-(2**31)) - bits - 1, bits)
-    return np.where(keys == _WORST, np.float32(-np.inf), bits.astype(np.int32).view(np.float32))
+    return np.where(keys == WORST, np.float32(-np.inf), bits.astype(np.int32).view(np.float32))
