@@ -346,3 +346,32 @@ def test_an_arrow_file_of_other_columns_is_damaged(root):
         writer.write_table(table)
     with pytest.raises(DataError, match=r"part-00.arrow is damaged: its columns are \['a'\]"):
         store.lookup(keys((1, 1)))
+
+
+def test_while_parts_go_the_answer_stays(tmp_path, monkeypatch):
+    """Of two parts that disagree the first name counts, also while old parts are taken away one by one."""
+    store = ScoreStore(tmp_path, TEACHER)
+    store.folder.mkdir()
+    pair = random_keys(1, 1)
+    # Names are hashes. The merged part's sorts behind both, so that it does not hide them.
+    for number in itertools.count(2):
+        both = PairKeys.concatenate([pair, random_keys(1, number)])
+        both = both.take(both.order())
+        own = (both.halves == pair.halves).all(axis=1)
+        counts, other, merged = (pair, np.float32([1])), (both, np.float32(own * 2)), (both, np.float32(own * 1))
+        paths = [store._path(encode(*content)) for content in (counts, other, merged)]
+        if paths == sorted(paths):
+            break
+    for path, content in zip(paths, (counts, other), strict=False):
+        path.write_bytes(encode(*content))
+    seen, unlink = [], Path.unlink
+
+    def watched(path, **options):
+        unlink(path, **options)
+        if path.suffix == ".arrow":
+            seen.append(float(store.lookup(pair)[0]))
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    assert compact(store) == (2, 1)
+    assert store.parts() == paths[2:]
+    assert seen == [1, 1]
