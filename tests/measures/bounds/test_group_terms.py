@@ -149,7 +149,9 @@ def test_more_refusals():
     with pytest.raises(SpecError, match="either"):
         per_group(w.vectors, w.scores, Head(1.0, 1.0), pair_labels=np.full((5, 3), 0.5))
     with pytest.raises(DataError, match="apart, more than the largest distance stated"):
-        per_group(9 * w.vectors, w.scores, Head(1.0, 1.0), unit=False)
+        per_group(w.vectors, w.scores, Head(1.0, 1.0, 1.5), unit=False)
+    zero = per_group(0 * w.vectors, w.scores, Head(1.0, 1.0), unit=False)
+    assert zero.squared_diameter == pytest.approx(0)
     with pytest.raises(SpecError, match="'medium'"):
         per_group(w.vectors, w.scores, Head(1.0, 1.0), labels="medium")
     for bad in (0.0, -1.0, math.nan, math.inf):

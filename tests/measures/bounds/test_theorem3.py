@@ -42,9 +42,9 @@ def test_by_hand():
     spread = Moments(signed=0.09, saturating=0.01, fourth=0.16, excess=0.36, swing=0.09, entropy_spread=0.2)
     got = uniform_bound(spread, head, groups=100, delta=delta, largest_excess=0.9)
     assert sides(got) == pytest.approx([0, 0.06, 0.02, 0.1, 0.9 * 2 / 300])
-    hard = Moments(signed=0.09, saturating=0.01, fourth=0.16, excess=0.36, swing=0.09)
-    got = uniform_bound(hard, head, groups=100, delta=delta, labels="hard")
-    assert sides(got) == pytest.approx([0, 0.06, 0.02, 0.06, 4 * 2 / 300])
+    hard = uniform_bound(spread, head, groups=100, delta=delta, labels="hard")
+    assert sides(hard) == pytest.approx([0, 0.06, 0.02, 0.06, 4 * 2 / 300])
+    assert (hard.trivial, hard.source) == (math.log(2), "theory [3.2]")
     assert list(mean_bound(moments, head, 100).terms.values()) == pytest.approx([0.06, 0.04])
     assert mean_bound(moments, head, 100).confidence is None
 

@@ -34,7 +34,7 @@ class Moments:
         fourth: E mean_p d⁴.
         excess: E m(G)².
         swing: E D(G)².
-        entropy_spread: Standard deviation over groups of the label entropy; 0 for hard labels.
+        entropy_spread: Standard deviation over groups of the label entropy; only the excess needs it.
     """
 
     signed: float
@@ -92,10 +92,10 @@ def uniform_bound(
             this is the locality term; at 0 it is that term alone.
         delta: The probability, at most, that the bound fails for any head.
         entropy: H of the labels on the sampled law, nats; only for what is known without data.
-        labels: "hard": the whole risk counts as excess, whatever the form.
+        labels: "hard": the risk is bounded, whatever the form.
         form: "excess" bounds K, "risk" bounds R.
-        largest_excess: ess sup m(G), if known.
-        entropy_range: Largest minus smallest entropy of a group.
+        largest_excess: ess sup m(G), if known; for the excess.
+        entropy_range: Largest minus smallest entropy of a group; for the excess.
 
     Raises:
         SpecError: A number is not finite or out of range.
@@ -107,12 +107,8 @@ def uniform_bound(
         check_positive("largest_excess", largest_excess)
     most = log_one_plus_exp(head.margin) if largest_excess is None else largest_excess
     excess = _is_excess(labels, form)
-    interval = head.margin
-    if excess:
-        interval = min(most, head.margin + entropy_range)
-    elif labels == "hard":
-        interval = min(most, head.margin)
-    terms = {"fit": fit, **_terms(moments, head, groups, delta, interval, excess or labels == "hard")}
+    interval = min(most, head.margin + entropy_range) if excess else head.margin
+    terms = {"fit": fit, **_terms(moments, head, groups, delta, interval, excess)}
     known = "the moments are those of the law that the groups are drawn from"
     return _bound(terms, head, "theory [3.2k]" if excess else "theory [3.2]", known, entropy, delta, excess)
 
@@ -153,12 +149,11 @@ def empirical_bound(
         min(bernstein_upper(float(mean), float(variance), statistics.groups, float(most), each), float(most))
         for mean, variance, most in zip(means[:5], variances[:5], ranges(head)[:5], strict=True)
     )
-    hard = statistics.labels == "hard"
     excess = _is_excess(statistics.labels, form)
     interval = min(log_one_plus_exp(head.margin), head.margin + math.log(2)) if excess else head.margin
-    spread = 0.0 if hard else deviation_upper(float(variances[5]), statistics.groups, math.log(2), each)
+    spread = deviation_upper(float(variances[5]), statistics.groups, math.log(2), each)
     moments = Moments(signed, saturating, fourth, above, swing, spread)
-    terms = {"fit": fit, **_terms(moments, head, statistics.groups, each, interval, excess or hard)}
+    terms = {"fit": fit, **_terms(moments, head, statistics.groups, each, interval, excess)}
     known = "the radius was fixed before the groups were seen"
     if union:
         known = "the radius was chosen among powers of two, whichever the data suggested"
@@ -206,13 +201,11 @@ def _expected(moments: Moments, head: Head) -> tuple[float, float]:
     return slope * math.sqrt(moments.signed), even
 
 
-def _terms(
-    moments: Moments, head: Head, groups: int, delta: float, interval: float, below_excess: bool
-) -> dict[str, float]:
+def _terms(moments: Moments, head: Head, groups: int, delta: float, interval: float, excess: bool) -> dict[str, float]:
     """loc_n(δ), part by part."""
     linear, even = _expected(moments, head)
     size = math.sqrt(moments.swing)
-    if below_excess:
+    if excess:
         size = min(math.sqrt(moments.excess), size + moments.entropy_spread)
     log, root = math.log(1 / delta), math.sqrt(groups)
     return {
