@@ -210,7 +210,14 @@ def test_the_manifest_is_json_for_everybody(tmp_path):
 def test_the_peak_is_this_process_s_own():
     """A process's figures begin, as getrusage gives them, with its parent's."""
     held = np.ones(300 << 17)
-    script = "from rankstill.files import peak_memory_mb; print(peak_memory_mb())"
-    child = float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout)
+    script = """
+from rankstill.files import peak_memory_mb
+before = peak_memory_mb()
+bytes(bytearray(b"x") * (100 << 20))
+print(before, peak_memory_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    child, peak = map(float, done.stdout.split())
     assert 5 < child < 200
+    assert peak > child + 90, "what is freed counts"
     assert peak_memory_mb() > held.nbytes / 2**20 > child

@@ -90,3 +90,21 @@ def test_values_that_are_not_finite_are_refused(tmp_path, collection, teacher):
     teacher.coder.encode = broken
     with pytest.raises(DataError, match="values that are not finite"):
         teacher.score(collection, QUERY, DOC)
+
+
+def test_codes_are_found_in_blocks_of_their_own_size(tmp_path):
+    """Texts 0 to 4 in blocks of two; text i became i numbers i, so the first block is almost, the code 0 quite empty."""
+    files = textwise.CodeFiles(tmp_path, "documents", 2)
+    codes = [np.full(i, i, np.float32) for i in range(5)]
+    for block, texts in enumerate(([0, 1], [2, 3], [4])):
+        assert not files.has(block)
+        files.write(block, np.concatenate([codes[i] for i in texts]), np.array(texts))
+        assert files.has(block)
+    for opened in (files, textwise.CodeFiles(tmp_path, "documents", 2)):
+        assert [opened[i].tolist() for i in (4, 0, 3, 1, 2)] == [codes[i].tolist() for i in (4, 0, 3, 1, 2)]
+
+
+def test_a_block_of_texts_without_codes_can_be_read(tmp_path):
+    files = textwise.CodeFiles(tmp_path, "queries", 2)
+    files.write(0, np.empty((0, 16), np.float32), np.array([0, 0]))
+    assert files[1].shape == (0, 16)
