@@ -93,7 +93,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path, collection, teacher):
 
 
 def test_codes_are_found_in_blocks_of_their_own_size(tmp_path):
-    """Texts 0 to 4 in blocks of two; text i became i numbers i, so the first block is almost, the code 0 quite empty."""
+    """Texts 0 to 4 in blocks of two; text i became i numbers i, so the code of text 0 is empty."""
     files = textwise.CodeFiles(tmp_path, "documents", 2)
     codes = [np.full(i, i, np.float32) for i in range(5)]
     for block, texts in enumerate(([0, 1], [2, 3], [4])):
