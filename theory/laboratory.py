@@ -10,8 +10,20 @@ from theory.statement import REGISTRY, Result, Statement, check_frequency, check
 from theory.worlds import World, random_world
 
 TRIALS = 2_000
-SECTIONS = ("section1", "section2", "section3", "section34", "section4", "section46", "section5", "section6",
-            "section7", "section8")  # fmt: skip
+SECTIONS = (
+    "section1",
+    "section2",
+    "section3",
+    "section33",
+    "section34",
+    "section4",
+    "section42",
+    "section46",
+    "section5",
+    "section6",
+    "section7",
+    "section8",
+)
 
 
 def statements(only: str = "") -> list[Statement]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rankstill.measures.fidelity import group_excess, inversions, listwise_excess
 from rankstill.measures.group_entropy import listwise_entropy, pairwise_entropy
-from rankstill.measures.probe import group_excess
 from theory.formulas import (
     LOG2,
     doubt,
@@ -55,7 +55,7 @@ def order(world: World) -> Claim:
     "1.1",
     "risk = excess + entropy, every group, any student: R = K + H",
     broken="entropy without 1/tau",
-    uses=("group_entropy.pairwise_entropy", "probe.group_excess"),
+    uses=("group_entropy.pairwise_entropy", "fidelity.group_excess"),
 )
 def risk_splits(world: World) -> Iterator[Claim]:
     v, u = margins(world)
@@ -71,7 +71,7 @@ def risk_splits(world: World) -> Iterator[Claim]:
     "1.1",
     "measured entropy and excess are their definitions",
     broken="entropy of raw scores over their sum",
-    uses=("group_entropy.pairwise_entropy", "group_entropy.listwise_entropy", "probe.group_excess"),
+    uses=("group_entropy.pairwise_entropy", "group_entropy.listwise_entropy", "fidelity.group_excess"),
 )
 def measured(world: World) -> Iterator[Claim]:
     v, u = margins(world)
@@ -103,14 +103,15 @@ def linear_term(world: World) -> Claim:
     "1.3",
     "listwise: cross-entropy = KL + entropy",
     broken="entropy divided by log k",
-    uses=("group_entropy.listwise_entropy",),
+    uses=("group_entropy.listwise_entropy", "fidelity.listwise_excess"),
 )
-def listwise(world: World) -> Claim:
+def listwise(world: World) -> Iterator[Claim]:
     tau, teacher, student = world.temperature, world.groups.of(world.teacher), world.groups.of(world.student)
     cross = -(np.exp(log_softmax(teacher / tau)) * log_softmax(student / tau)).sum(1)
-    excess = list_kl(teacher / tau, student / tau)
+    excess = listwise_excess(teacher / tau, student / tau)
     broken = excess + listwise_entropy(teacher, tau, normalised=True)
-    return Claim(cross, excess + listwise_entropy(teacher, tau), broken)
+    yield Claim(cross, excess + listwise_entropy(teacher, tau), broken)
+    yield Claim(list_kl(teacher / tau, student / tau), excess)
 
 
 @identity("1.4", "MarginMSE = twice the variance of f - g", broken="once the variance; the biased variance")
@@ -205,10 +206,19 @@ def variance_below_entropy(world: World) -> Claim:
     return Claim(slope(v), doubt(v) / (4 * LOG2), doubt(v) / (8 * LOG2))
 
 
-@inequality("1.9", "excess bounds inversions of confident pairs", broken="halved")
-def inversions(world: World) -> Iterator[Claim]:
+@inequality(
+    "1.9",
+    "excess bounds inversions of confident pairs",
+    broken="halved",
+    uses=("fidelity.inversions",),
+)
+def confident_inversions(world: World) -> Iterator[Claim]:
     v, u = margins(world)
     inverted, h, excess = u * v < 0, doubt(v), pair_kl(v, u).mean()
     yield Claim((inverted * (LOG2 - h)).mean(), excess, excess / 2)
-    for c in (0.05, 0.3, 0.9):
-        yield Claim((inverted & (h <= (1 - c) * LOG2)).mean(), excess / (c * LOG2), excess / (2 * c * LOG2))
+    tau, levels = world.temperature, (0.05, 0.3, 0.9)
+    found = inversions(world.groups.of(world.teacher) / tau, world.groups.of(world.student) / tau, levels)
+    for c, measured in zip(levels, found, strict=True):
+        share = (inverted & (h <= (1 - c) * LOG2)).mean()
+        yield Claim(share, measured.bound, measured.bound / 2)
+        yield Claim(share, measured.share)  # which counts ties by half beside

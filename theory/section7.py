@@ -9,13 +9,13 @@ import numpy as np
 from scipy.stats import binom
 
 from rankstill.measures.bounds.group_statistics import GroupStatistics
-from rankstill.measures.bounds.held_out import betting, empirical_bernstein
+from rankstill.measures.bounds.held_out import betting, deviation_upper, empirical_bernstein
 from rankstill.measures.bounds.prequential import prequential_bound
 from rankstill.measures.bounds.theorem3 import empirical_bound
-from theory.section3 import largest_distance, opposed_often
+from theory.section3 import cold, largest_distance
 from theory.statement import Frequency, probability
 from theory.suprema import Heads, pair_labels
-from theory.worlds import World, line, random_world
+from theory.worlds import World, random_world
 
 _DELTA = 0.05
 
@@ -36,6 +36,23 @@ def bernstein(rng: np.random.Generator, trials: int) -> Iterator[Frequency]:
         for p in (0.001, 0.01, 0.1, 0.3, 0.5, 0.9, 0.99):
             likely = binom.pmf(counts, n, p)
             yield Frequency(likely[whole < p].sum(), 1, likely[broken < p].sum(), _DELTA, exact=True)
+
+
+@probability(
+    "7.1",
+    "upper bound of a standard deviation, exact for Bernoulli values",
+    broken="the sample's own",
+    uses=("bounds.held_out.deviation_upper",),
+)
+def deviation(rng: np.random.Generator, trials: int) -> Iterator[Frequency]:
+    del rng, trials
+    for n in (10, 40, 300):
+        counts = np.arange(n + 1)
+        variances = counts * (n - counts) / (n * (n - 1))
+        whole = np.array([deviation_upper(float(v), n, 1.0, _DELTA) for v in variances])
+        for p in (0.001, 0.01, 0.1, 0.3, 0.5):
+            likely, sd = binom.pmf(counts, n, p), np.sqrt(p * (1 - p)) - 1e-12
+            yield Frequency(likely[whole < sd].sum(), 1, likely[np.sqrt(variances) < sd].sum(), _DELTA, exact=True)
 
 
 @probability(
@@ -80,13 +97,6 @@ def prequential(rng: np.random.Generator, trials: int) -> Iterator[Frequency]:
             likely = np.where(losses > 0, risks, 1 - risks).prod(1)
             mean = risks.mean(1)
             yield Frequency(likely[whole < mean].sum(), 1, likely[broken < mean].sum(), _DELTA, exact=True)
-
-
-def cold() -> World:
-    """Opposed queries at a small temperature: margins near 1 from distances near 0.01."""
-    world = opposed_often()
-    return line([0, 0.01], world.drawn.tolist(), teacher=world.teacher, hard=True, size=2, few_rows=(1, 37),
-                temperature=0.01)  # fmt: skip
 
 
 def _fails(world: World, rng: np.random.Generator, groups: int) -> tuple[bool, bool]:
