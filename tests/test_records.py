@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from rankstill.errors import DataError
-from rankstill.records import Groups, Pairs, Qrels, read_parquet, write_parquet
+from rankstill.records import Groups, Pairs, Qrels, read_parquet, row_keys, rows_of, write_parquet
 
 
 def pairs(*rows: tuple[int, int, float]) -> Pairs:
@@ -158,3 +158,11 @@ def test_lists_of_any_length_are_no_groups(tmp_path):
     write_parquet(path, {"query": np.zeros(2, np.uint32), "doc": three, "score": three, "label": two.slice(0, 2)})
     with pytest.raises(DataError, match="'label': 2"):
         Groups.read(path)
+
+
+def test_two_rows_are_one_number_and_back():
+    query, doc = np.array([0, 1, 2**32 - 1], np.uint32), np.array([5, 0, 2**32 - 1], np.int64)
+    keys = row_keys(query, doc)
+    assert keys.tolist() == [5, 2**32, 2**64 - 1]
+    assert [rows.tolist() for rows in rows_of(keys)] == [query.tolist(), doc.tolist()]
+    assert all(rows.dtype == np.uint32 for rows in rows_of(keys))

@@ -66,6 +66,16 @@ def _same_length(**columns: NDArray[Any]) -> None:
         raise DataError(f"columns of one table differ in length: {lengths}")
 
 
+def row_keys(query: NDArray[np.integer], doc: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """Make one number of each of n queries and n documents (rows, or other numbers below 2^32): (n,)."""
+    return (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)
+
+
+def rows_of(keys: NDArray[np.uint64]) -> tuple[Rows, Rows]:
+    """Split what `row_keys` made: (n,) queries and (n,) documents."""
+    return (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Scored (query, document) pairs: candidates, teacher scores, and runs are all of this form.
@@ -117,7 +127,7 @@ class Pairs:
 
     def key(self) -> NDArray[np.uint64]:
         """Number each pair by query and document, so that tables can be joined by sorting."""
-        return (self.query.astype(np.uint64) << np.uint64(32)) | self.doc.astype(np.uint64)
+        return row_keys(self.query, self.doc)
 
     def ranked(self) -> Pairs:
         """Sort by query, then falling score; equal scores by document row, so that ties never depend on chance."""

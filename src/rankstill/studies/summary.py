@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.files import hardware, path_fingerprint, read_manifest, to_json, versions
 from rankstill.measures.describe import DESCRIPTION
-from rankstill.records import Pairs, Rows
+from rankstill.records import Pairs, Rows, row_keys
 from rankstill.studies.evaluate import TEACHER, Choice, Evaluation, describe_test, mixed_name
 from rankstill.studies.sentences import verdict
 from rankstill.studies.steps import Negatives, Test, Training
@@ -148,7 +148,7 @@ def _paid(collection: Collection, described: Sequence[Described]) -> list[_Paid]
         folders = d.negatives.paid()
         pairs = Pairs.concatenate([Pairs.read(folder / SCORES) for folder in folders])
         query, doc = number.queries(pairs.query), number.documents(d.negatives.extended, pairs.doc)
-        everything = np.union1d(known, (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64))
+        everything = np.union1d(known, row_keys(query, doc))
         asked = sum(read_manifest(folder)["counts"]["asked"] for folder in folders)
         found.append(_Paid(asked, len(everything) - len(known)))
         known = everything

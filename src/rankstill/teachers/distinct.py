@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.collection.store import Texts
-from rankstill.records import Rows
+from rankstill.collection.store import Collection, Texts
+from rankstill.records import Rows, row_keys
 
 
 def first_of_each(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -26,6 +26,15 @@ def first_of_each(keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return first[order].astype(np.int64), place[same]
+
+
+def distinct_pairs(
+    collection: Collection, query: Rows, doc: Rows, *, by_text: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find where each distinct pair comes first: of rows, or of their texts; as `first_of_each` does."""
+    if by_text:
+        return first_of_each(row_keys(collection.queries.same_text[query], collection.documents.same_text[doc]))
+    return first_of_each(row_keys(query, doc))
 
 
 def distinct_strings(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:

@@ -26,7 +26,7 @@ from rankstill.errors import DataError, MissingScores, SpecError, unknown_name
 from rankstill.files import fingerprint
 from rankstill.options import read_number
 from rankstill.progress import Bar
-from rankstill.records import Pairs, Rows, Scores32
+from rankstill.records import Pairs, Rows, Scores32, row_keys, rows_of
 from rankstill.teachers.normalise import NORMALISATIONS, Normalise, combine
 from rankstill.teachers.reference import split_members, split_options
 from rankstill.teachers.scored import Scored, lookup
@@ -160,9 +160,8 @@ class EnsembleTeacher:
     def _combined(
         self, query: Rows, doc: Rows, member: Callable[[int, Rows, Rows], Scores32], shown: Bar | None
     ) -> Scores32:
-        key = (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)
-        keys, back = np.unique(key, return_inverse=True)
-        asked_query, asked_doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+        keys, back = np.unique(row_keys(query, doc), return_inverse=True)
+        asked_query, asked_doc = rows_of(keys)
         columns = []
         for number, teacher in enumerate(self.members):
             try:

@@ -14,7 +14,7 @@ from rankstill.collection.store import Collection
 from rankstill.errors import SpecError
 from rankstill.files import fingerprint
 from rankstill.progress import Bar
-from rankstill.records import Rows, Scores32
+from rankstill.records import Rows, Scores32, row_keys
 
 PREFIX = "judgements"
 
@@ -43,10 +43,7 @@ class JudgementsTeacher:
         """
         judged = collection.qrels(self.split)
         relevant = judged.grade >= collection.relevant_from
-        known, asked = (
-            (q.astype(np.uint64) << np.uint64(32)) | d.astype(np.uint64)
-            for q, d in ((judged.query[relevant], judged.doc[relevant]), (query, doc))
-        )
+        known, asked = row_keys(judged.query[relevant], judged.doc[relevant]), row_keys(query, doc)
         if shown is not None:
             shown.advance(len(asked))
         return np.isin(asked, known).astype(np.float32)

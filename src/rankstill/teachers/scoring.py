@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import COST, run_stage, whole_or_absent, write_json
 from rankstill.progress import bar
-from rankstill.records import Pairs, Rows, Scores32
+from rankstill.records import Pairs, Rows, Scores32, rows_of
 from rankstill.teachers import recheck as again
 from rankstill.teachers.chunks import chunk_scores
-from rankstill.teachers.distinct import first_of_each
+from rankstill.teachers.distinct import distinct_pairs
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.store_care import merge_parts
 from rankstill.teachers.teacher import Teacher, keep_in, open_teacher
@@ -67,7 +66,7 @@ def score(
     tables = [pairs] if isinstance(pairs, Path | Pairs) else list(pairs)
     asked = np.sort(Pairs.concatenate([_read(table) for table in tables]).key())
     keys = np.unique(asked)
-    query, doc = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+    query, doc = rows_of(keys)
     keep_in(opened, store)
     kept = ScoreStore(store, opened.fingerprint, opened.name, opened.kind) if store and opened.by_text else None
 
@@ -118,14 +117,10 @@ class _Job:
     ) -> None:
         self.collection, self.teacher, self.store, self.chunks = collection, teacher, store, work / "chunks"
         self.chunks.mkdir(exist_ok=True)
-        numbers: list[NDArray[Any]] = [query, doc]
-        if teacher.by_text:
-            numbers = [collection.queries.same_text[query], collection.documents.same_text[doc]]
-        first, self.which = first_of_each(
-            (numbers[0].astype(np.uint64) << np.uint64(32)) | numbers[1].astype(np.uint64)
-        )
+        first, self.which = distinct_pairs(collection, query, doc, by_text=teacher.by_text)
         self.query, self.doc = query[first], doc[first]
-        self.several = len(first) > len(np.unique(numbers[0]))
+        asked = collection.queries.same_text[self.query] if teacher.by_text else self.query
+        self.several = len(first) > len(np.unique(asked))
         # Parts of the store that have none of the waiting pairs: those that were asked, and those of this run.
         self.lacking: frozenset[str] = frozenset()
         self.added: list[str] = []

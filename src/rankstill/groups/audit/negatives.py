@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.files import read_manifest
 from rankstill.groups.audit.findings import EXAMPLES, Example, Finding, text
 from rankstill.groups.audit.words import NO_WORDS, Keys
 from rankstill.groups.filters.dropped import DROPPED, Dropped
-from rankstill.records import Groups, Pairs
+from rankstill.records import Groups, Pairs, row_keys
 
 
 def negatives_in(folder: Path) -> Pairs:
@@ -39,11 +38,13 @@ def positives_among(name: str, negatives: Pairs, collection: Collection, keys: K
     query = np.concatenate([np.empty(0, np.uint32), *(q for q, _ in relevant)])
     doc = np.concatenate([np.empty(0, np.uint32), *(d for _, d in relevant)])
     documents = keys.of(collection.documents)
-    same_row = np.isin(_key(negatives.query, negatives.doc), _key(query, doc))
+    same_row = np.isin(row_keys(negatives.query, negatives.doc), row_keys(query, doc))
     # Texts are numbered, so that a query and a text make one key of 64 bits. Texts without words equal nothing.
     _, number = np.unique(documents, return_inverse=True)
     worded = documents != NO_WORDS
-    same_text = np.isin(_key(negatives.query, number[negatives.doc]), _key(query, number[doc])) & worded[negatives.doc]
+    same_text = (
+        np.isin(row_keys(negatives.query, number[negatives.doc]), row_keys(query, number[doc])) & worded[negatives.doc]
+    )
     found = np.flatnonzero(same_row | same_text)
     examples = []
     for i in found[:EXAMPLES]:
@@ -61,10 +62,6 @@ def positives_among(name: str, negatives: Pairs, collection: Collection, keys: K
         f"({int(same_row.sum()):,} and {int((same_text & ~same_row).sum()):,})"
     )
     return Finding("positives-among-negatives", f"negatives of {name}", len(found), len(negatives), says, examples)
-
-
-def _key(query: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.uint64]:
-    return (query.astype(np.uint64) << np.uint64(32)) | other.astype(np.uint64)
 
 
 def dropped_by_filters(groups: Mapping[str, tuple[Path, Collection]]) -> list[Example]:

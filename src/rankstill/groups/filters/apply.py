@@ -16,7 +16,7 @@ from rankstill.groups.filters.dropped import Dropped
 from rankstill.groups.filters.judge import judge_pairs
 from rankstill.groups.filters.rules import Candidate, FilterSpec, Keep, below_margin, first_to_drop, rules
 from rankstill.progress import note
-from rankstill.records import Pairs, Rows, Scores32
+from rankstill.records import Pairs, Rows, Scores32, row_keys
 from rankstill.teachers import Teacher, lookup
 
 KNOWN = "known"
@@ -147,8 +147,8 @@ def _without(
 def is_known(collection: Collection, drawn: Pairs, positives: Mapping[int, Rows]) -> Keep:
     """Tell which pairs are judged positives, or have the exact text of a positive of their query: (n,) bool."""
     judged = _table(drawn, positives)
-    text = collection.documents.same_text.astype(np.uint64)
-    own, known = ((p.query.astype(np.uint64) << np.uint64(32)) | text[p.doc] for p in (drawn, judged))
+    text = collection.documents.same_text
+    own, known = (row_keys(p.query, text[p.doc]) for p in (drawn, judged))
     return np.asarray(np.isin(own, known))
 
 

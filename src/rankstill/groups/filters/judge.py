@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
@@ -14,7 +12,7 @@ from rankstill.progress import bar
 from rankstill.records import Rows, Scores32
 from rankstill.teachers import ScoreStore, Teacher
 from rankstill.teachers.chunks import chunk_scores
-from rankstill.teachers.distinct import first_of_each
+from rankstill.teachers.distinct import distinct_pairs
 from rankstill.teachers.llm.listwise import ListwiseTeacher
 from rankstill.teachers.store import PairKeys
 from rankstill.teachers.teacher import keep_in
@@ -49,10 +47,7 @@ def judge_pairs(
     keep_in(judge, store)
     if not len(query):
         return np.empty(0, np.float32), 0
-    numbers: list[NDArray[Any]] = [query, doc]
-    if judge.by_text:
-        numbers = [collection.queries.same_text[query], collection.documents.same_text[doc]]
-    first, which = first_of_each((numbers[0].astype(np.uint64) << np.uint64(32)) | numbers[1].astype(np.uint64))
+    first, which = distinct_pairs(collection, query, doc, by_text=judge.by_text)
     query, doc = query[first], doc[first]
     kept = ScoreStore(store, judge.fingerprint, judge.name, judge.kind) if store and judge.by_text else None
     keys = PairKeys.of(collection, query, doc) if kept else None
