@@ -41,6 +41,7 @@ def generate(path: Path, groups: int) -> None:
             file.write(np.roll(halves, number, axis=2)[: groups - start].tobytes())
         file.flush()
         os.fsync(file.fileno())  # or writing back would go on while measuring
+    tell()
 
 
 def measure(path: Path, order: str) -> None:
@@ -68,18 +69,22 @@ def measure(path: Path, order: str) -> None:
 
 def main() -> None:
     """Measure every size, in both orders."""
+    if sys.argv[1] == "generate":
+        generate(Path(sys.argv[2]), int(sys.argv[3]))
+        return
     if sys.argv[1] == "measure":
         measure(Path(sys.argv[2]), sys.argv[3])
         return
     from rankstill.files import hardware, versions
 
-    print(f"{hardware()}; {versions()}; load {os.getloadavg()[0]:.1f}")
+    print(f"{hardware()}; {versions()}; load {os.getloadavg()[0]:.1f} before the first size", flush=True)
     row("groups", "rows", "diameters s (cpu s)", "entropy s (cpu s)", "peak MB", "rms diameter", "normalised entropy")
     row(*["---"] * 7)
     for groups in [int(size) for size in sys.argv[2:]] or SIZES:
         with tempfile.TemporaryDirectory(prefix="rankstill-bench-", dir=sys.argv[1]) as folder:
             path = Path(folder) / "embeddings.npy"
-            generate(path, groups)
+            # In a process of its own too: what is started from a large one has its memory as a first peak.
+            measured(sys.executable, "benchmarks.measures", "generate", path, groups)
             for order in ("in order", "drawn"):
                 told = measured(sys.executable, "benchmarks.measures", "measure", path, order)
                 took = [f"{told[name]['clock']:.1f} ({told[name]['cpu']:.1f})" for name in ("diameters", "entropies")]

@@ -151,6 +151,13 @@ def test_a_stream_ends_with_the_same_bits(scores: np.ndarray, cuts: list[int]):
     assert stream.result(level=0.9) == entropy(scores, 0.7, level=0.9)
 
 
+@pytest.mark.parametrize("measure", BOTH)
+def test_a_group_has_the_same_bits_alone(measure):
+    scores = np.random.default_rng(0).normal(size=(50, 6))
+    alone = [measure(row[None])[0] for row in scores]
+    assert (measure(scores) == alone).all()
+
+
 def test_a_stream_ends_with_the_same_bits_over_many_blocks():
     scores = np.random.default_rng(0).normal(size=(9000, 16)).astype(np.float32)
     stream = EntropyStream(16, 0.5)

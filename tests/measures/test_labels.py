@@ -38,6 +38,15 @@ def test_labelled_pairs_by_hand():
     assert got.by_group(np.array([1.0, 2, 6, 7])) == pytest.approx([3, 7])
 
 
+def test_labelled_pairs_of_many_groups_are_those_of_each():
+    labels = np.random.default_rng(0).integers(0, 2, (3000, 16))  # three blocks
+    got = labelled_pairs(labels)
+    assert (labels[got.group, got.better] == 1).all()
+    assert (labels[got.group, got.worse] == 0).all()
+    assert (np.bincount(got.group, minlength=3000) == labels.sum(1) * (1 - labels).sum(1)).all()
+    assert got.weight.sum() == pytest.approx(1)
+
+
 def test_false_negatives_by_hand():
     """One of two negatives above the positive; a tie counts; of two positives, each negative is above one: 3 of 4."""
     scores = np.array([[1.0, 2, 0, 9], [1, 1, 0, 0], [3, 1, 2, 5]])

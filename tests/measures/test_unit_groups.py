@@ -95,7 +95,7 @@ def test_pair_distances_in_the_order_of_triu_indices(seed: int, groups: int, siz
 def test_a_column_grows_in_order():
     column, other = PerGroup(), PerGroup()
     column.add(np.array([1.5, 2]))
-    other.add(np.arange(6.0).reshape(2, 3)[:, 1])  # not side by side in memory
+    other.add(np.arange(6, dtype=np.float32).reshape(2, 3)[:, 1])  # not doubles, nor side by side in memory
     column.extend(other)
     assert column.values().tolist() == [1.5, 2, 1, 4]
     assert len(column) == 4

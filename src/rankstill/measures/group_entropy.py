@@ -79,11 +79,10 @@ def listwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bo
 
 
 def binary_entropy(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """h(s(v)) of margins in units of the temperature, of any shape; an infinite margin has 0."""
+    """h(s(v)) of margins in units of the temperature, of any shape."""
     margins = np.abs(margins)
     odds = np.exp(-margins)
-    # Beyond 800 odds are 0, and 0 times infinity would be NaN.
-    found: NDArray[np.float64] = np.log1p(odds) + np.minimum(margins, 800.0) * odds / (1 + odds)
+    found: NDArray[np.float64] = np.log1p(odds) + margins * odds / (1 + odds)
     return found
 
 

@@ -23,7 +23,7 @@ class PerGroup:
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Append values, (m,)."""
-        self._values.frombytes(np.ascontiguousarray(values, np.float64).tobytes())
+        self._values.frombytes(np.asarray(values, np.float64).tobytes())
 
     def extend(self, other: PerGroup) -> None:
         """Append another column."""
