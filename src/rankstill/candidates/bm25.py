@@ -17,11 +17,12 @@ from bm25s import BM25
 from numpy.typing import NDArray
 
 from rankstill.candidates.analyser import Analyser
-from rankstill.candidates.strategy import Request, Strategy, draw_from_ranked
+from rankstill.candidates.ranked import Ranked
+from rankstill.candidates.strategy import Request
 from rankstill.collection.store import Collection, Texts
 from rankstill.errors import SpecError
 from rankstill.progress import bar, track
-from rankstill.records import Candidates, Pairs, Rows, Scores32
+from rankstill.records import Pairs, Rows, Scores32
 
 K1, B = 1.2, 0.75
 """The defaults of Lucene. Anserini's 0.9 and 0.4 suit MS MARCO passages; these are stronger on longer texts."""
@@ -146,22 +147,17 @@ def top(scores: Scores32, depth: int, floor: float = 0.0) -> tuple[Rows, Scores3
 
 
 @dataclass(frozen=True)
-class BM25Strategy(Strategy):
-    """Draws uniformly from the ranks `skip + 1` to `depth` of each query's BM25 results, positives left out first.
+class BM25Strategy(Ranked):
+    """Draws from each query's BM25 results; a query that shares too few words with the documents gets less.
 
     Attributes:
         k1, b: Of BM25.
-        skip: Ranks to leave out at the top, where unlabelled positives are most frequent.
-        depth: The last rank; 0 for the request's depth.
         analyser: A language's name, or "plain"; see `Analyser`.
     """
 
     name: ClassVar[str] = "bm25"
-    ranked: ClassVar[bool] = True
     k1: float = K1
     b: float = B
-    skip: int = 0
-    depth: int = 0
     analyser: str = "english"
 
     def __post_init__(self) -> None:
@@ -170,16 +166,12 @@ class BM25Strategy(Strategy):
             raise SpecError(f"b of the strategy bm25 is a number from 0 to 1: got {self.b}")
         Analyser(self.analyser)
 
-    def sample(self, request: Request) -> Candidates:
-        """Draw; a query that shares too few words with the documents gets less."""
-        request = request.ranks(self.skip, self.depth)
+    def lists(self, request: Request) -> Iterator[tuple[int, Rows, Scores32]]:
+        """Rank; what must not be drawn is left out."""
         index = Index(request.collection.documents, k1=self.k1, b=self.b, analyser=self.analyser)
-        found = []
         for query in track(request.queries, "BM25 negatives", unit="queries"):
             text, forbidden = request.collection.queries[query], request.forbidden(int(query))
-            best = index.top(text, request.depth, forbidden)
-            found.append(draw_from_ranked(request, self.name, int(query), *best, skip=self.skip, depth=request.depth))
-        return Candidates.concatenate(found)
+            yield int(query), *index.top(text, request.depth, forbidden)
 
 
 def retrieve(collection: Collection, queries: Rows, depth: int) -> Pairs:

@@ -109,7 +109,7 @@ class Ensemble(Strategy):
         return Candidates.concatenate(drawn, tuple(map(str, systems)))
 
     def _union(self, systems: list[Strategy], depth: int) -> int:
-        return sum((getattr(s, "depth", 0) or depth) - getattr(s, "skip", 0) for s in systems)
+        return sum(last - skip for skip, last in (system.ranks(depth) for system in systems))
 
     def _draw(self, request: Request, query: int, lists: list[Rows], depth: int) -> Candidates:
         docs, score, source = reciprocal_rank_fusion(lists, self.fuse or _USUAL)
@@ -119,7 +119,7 @@ class Ensemble(Strategy):
 
 def _all_of(system: Strategy, request: Request, depth: int) -> Candidates:
     """List a ranked strategy's whole rank range, in its order."""
-    skip, depth = getattr(system, "skip", 0), getattr(system, "depth", 0) or depth
+    skip, depth = system.ranks(depth)
     if skip >= depth:
         raise SpecError(f"{system} skips all of its first {depth} documents", hint="raise its depth, or lower skip")
     return system.sample(replace(request, negatives=depth - skip, depth=depth))

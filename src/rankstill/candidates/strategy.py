@@ -231,12 +231,14 @@ class Strategy(ABC):
         name: As `STRATEGIES` knows it.
         short: The option that may stand behind a colon, as in `run:FILE`; "" where none may.
         ranked: Whether it draws from one ranked list for each query, which an ensemble can unite.
+        ordered: Whether its draw has an order such that who wants fewer documents takes the first.
         edits: Whether it writes documents that the collection does not have; such a strategy is no part of another.
     """
 
     name: ClassVar[str] = ""
     short: ClassVar[str] = ""
     ranked: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     edits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -246,6 +248,10 @@ class Strategy(ABC):
     def needs(self) -> Needs:
         """Say what must be made before."""
         return Needs()
+
+    def ranks(self, depth: int) -> tuple[int, int]:
+        """Tell how many ranks are left out at the top and which is the last, where the request's depth is `depth`."""
+        return 0, depth
 
     def files(self) -> list[Path]:
         """List the files that the draw depends on."""

@@ -21,6 +21,7 @@ class Hardest(Strategy):
     name: ClassVar[str] = "teacher"
     short: ClassVar[str] = "of"
     ranked: ClassVar[bool] = True
+    ordered: ClassVar[bool] = True
     of: str = "bm25"
 
     def __post_init__(self) -> None:

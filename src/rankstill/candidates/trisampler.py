@@ -38,6 +38,7 @@ class TriSampler(Strategy):
 
     name: ClassVar[str] = "trisampler"
     short: ClassVar[str] = "of"
+    ordered: ClassVar[bool] = True
     model: str = "minilm"
     of: str = "bm25"
     angle: float = 60.0

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.candidates import open_strategy
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError, SpecError
 from rankstill.files import Json, read_manifest, run_stage, to_json
@@ -18,7 +19,7 @@ from rankstill.groups.filters.dropped import DROPPED
 from rankstill.groups.filters.rules import FilterSpec
 from rankstill.progress import note
 from rankstill.randomness import rng_for
-from rankstill.records import Candidates, Groups, Pairs, Rows
+from rankstill.records import Candidates, Groups, Pairs, Rows, row_keys
 from rankstill.teachers import Teacher, lookup
 
 GROUPS = "groups.parquet"
@@ -84,14 +85,16 @@ def build_groups(
 
     def build(work: Path) -> Mapping[str, Any]:
         opened = Collection(collection)
+        sampled, paid = read_manifest(candidates), read_manifest(scores)
         candidate = Candidates.read(candidates / "candidates.parquet")
         drawn = candidate.pairs
         opened.refuse_foreign(drawn.query, drawn.doc)
         scored = Pairs.read(scores / "scores.parquet")
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
-        pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query())), {}
+        ordered = _is_ordered(sampled["spec"]["strategy"])
+        pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query()), ordered), {}
         if spec.filters:
-            sources = list(read_manifest(candidates)["counts"].get("sources", ()))
+            sources = list(sampled["counts"].get("sources", ()))
             found = filter_candidates(
                 opened,
                 drawn,
@@ -105,10 +108,9 @@ def build_groups(
             )
             found.dropped.write(work / DROPPED)
             left = [q for q in pool.queries if q not in set(found.without.tolist())]
-            pool, filtered = _Pool(found.kept, found.relevant, left), {"filters": found.counts}
+            pool, filtered = _Pool(found.kept, found.relevant, left, ordered), {"filters": found.counts}
         groups, counts = _assemble(opened, pool, scored, positives, spec)
-        with_probabilities(groups, candidate, pool.drawn).write(work / GROUPS)
-        sampled, paid = read_manifest(candidates), read_manifest(scores)
+        with_probabilities(groups, candidate, pool.drawn, ordered=ordered).write(work / GROUPS)
         return {
             **counts,
             **filtered,
@@ -131,11 +133,21 @@ class _Pool:
         drawn: (n,) candidates.
         relevant: (n,) bool: those that a judge made positives.
         queries: Who gets a group, also those that have no candidate left.
+        ordered: Whether the first candidates are taken where there are more than needed; else any, by chance.
     """
 
     drawn: Pairs
     relevant: NDArray[np.bool_]
     queries: list[int]
+    ordered: bool
+
+
+def _is_ordered(strategy: str) -> bool:
+    try:
+        return open_strategy(strategy).ordered
+    except SpecError:
+        # Candidates that somebody else drew.
+        return False
 
 
 def _assemble(
@@ -146,13 +158,14 @@ def _assemble(
     queries: list[int] = []
     short: list[tuple[int, int]] = []
     stand_ins, spans = 0, pool.drawn.per_query()
+    best_of = _teachers_best(collection, scored, pool.drawn, positives)
     for query in pool.queries:
         rng = rng_for(spec.seed, "groups", collection.queries.id(query))
         span = spans.get(query, slice(0))
         docs, relevant = pool.drawn.doc[span], pool.relevant[span]
         known = positives.get(query)
         if known is None:
-            best = _teachers_best(collection, scored, query, docs)
+            best = best_of[query]
             positive, docs, relevant = int(docs[best]), np.delete(docs, best), np.delete(relevant, best)
             stand_ins += 1
         else:
@@ -160,7 +173,7 @@ def _assemble(
         if len(docs) < spec.size - 1 or relevant.all():
             short.append((query, int((~relevant).sum()) if relevant.all() else len(docs)))
             continue
-        chosen = _choose(rng, relevant, spec.size - 1)
+        chosen = _choose(rng, relevant, spec.size - 1, ordered=pool.ordered)
         members.append(np.concatenate([np.array([positive], np.uint32), docs[chosen]]))
         labels.append(np.concatenate([[True], relevant[chosen]]))
         queries.append(query)
@@ -174,43 +187,58 @@ def _assemble(
     }
 
 
-def with_probabilities(groups: Groups, drawn: Candidates, left: Pairs) -> Groups:
+def with_probabilities(groups: Groups, drawn: Candidates, left: Pairs, *, ordered: bool = False) -> Groups:
     """Fill in how likely each document was to come into its group: into the draw, and from there into the group.
 
     Args:
         groups: Without probabilities.
         drawn: The candidates, with theirs.
         left: Those of them that groups were chosen from.
+        ordered: Whether the first of those were taken, which leaves nothing to chance.
     """
     keys = drawn.pairs.key()
     order = np.argsort(keys, kind="stable")
-    asked = (np.repeat(groups.query, groups.size).astype(np.uint64) << np.uint64(32)) | groups.doc.reshape(-1)
+    asked = row_keys(np.repeat(groups.query, groups.size), groups.doc.reshape(-1))
     at = np.minimum(np.searchsorted(keys, asked, sorter=order), max(len(keys) - 1, 0))
     found = (keys[order[at]] == asked).reshape(groups.doc.shape)
     probability = np.where(found, drawn.probability[order[at]].reshape(found.shape), np.nan)
-    queries, counts = np.unique(left.query, return_counts=True)
-    # A stand-in for the positive is a candidate too, but not one that the others were chosen from.
-    pool = counts[np.searchsorted(queries, groups.query)] - found[:, 0]
-    probability *= np.minimum((groups.size - 1) / pool, 1)[:, None]
+    if not ordered:
+        queries, counts = np.unique(left.query, return_counts=True)
+        # A stand-in for the positive is a candidate too, but not one that the others were chosen from.
+        pool = counts[np.searchsorted(queries, groups.query)] - found[:, 0]
+        probability *= np.minimum((groups.size - 1) / pool, 1)[:, None]
     probability[:, 0] = 1
     return replace(groups, probability=probability.astype(np.float32))
 
 
-def _choose(rng: np.random.Generator, relevant: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+def _choose(rng: np.random.Generator, relevant: NDArray[np.bool_], count: int, *, ordered: bool) -> NDArray[np.int64]:
     """Choose so many of the candidates, in their order; one of them at least is a negative."""
-    if len(relevant) == count:
-        return np.arange(count)
-    chosen = np.sort(rng.choice(len(relevant), count, replace=False))
+    if ordered or len(relevant) == count:
+        chosen = np.arange(count)
+    else:
+        chosen = np.sort(rng.choice(len(relevant), count, replace=False))
     if relevant[chosen].all():
-        chosen[-1] = rng.choice(np.flatnonzero(~relevant))
+        negatives = np.flatnonzero(~relevant)
+        chosen[-1] = negatives[0] if ordered else rng.choice(negatives)
         chosen.sort()
     return chosen
 
 
-def _teachers_best(collection: Collection, scored: Pairs, query: int, docs: Rows) -> int:
-    """Find the teacher's best candidate, which stands in for the positive that nobody judged; ties by document row."""
-    scores = lookup(collection, scored, np.full(len(docs), query, np.uint32), docs)
-    return int(np.lexsort((docs, -scores))[0])
+def _teachers_best(
+    collection: Collection, scored: Pairs, drawn: Pairs, positives: Mapping[int, Rows]
+) -> dict[int, int]:
+    """Find the teacher's best candidate of each query that nobody judged, for which it stands in; ties by document row.
+
+    Returns:
+        By query, its place among the query's candidates.
+    """
+    spans = {query: span for query, span in drawn.per_query().items() if query not in positives}
+    if not spans:
+        return {}
+    places = np.concatenate([np.arange(span.start, span.stop) for span in spans.values()])
+    scores = np.full(len(drawn), np.nan, np.float32)
+    scores[places] = lookup(collection, scored, drawn.query[places], drawn.doc[places])
+    return {query: int(np.lexsort((drawn.doc[span], -scores[span]))[0]) for query, span in spans.items()}
 
 
 def _short_queries(collection: Collection, short: list[tuple[int, int]], total: int, spec: GroupSpec) -> None:
