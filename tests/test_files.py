@@ -221,3 +221,10 @@ print(before, peak_memory_mb())
     assert 5 < child < 200
     assert peak > child + 90, "what is freed counts"
     assert peak_memory_mb() > held.nbytes / 2**20 > child
+
+
+def test_a_folder_of_another_stage_is_told(tmp_path):
+    folder = _stage(tmp_path / "out")
+    assert read_manifest(folder, "test") == read_manifest(folder)
+    with pytest.raises(DataError, match="is a folder of the stage test, not sample"):
+        read_manifest(folder, "sample")

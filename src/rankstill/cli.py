@@ -207,7 +207,7 @@ def score(
 
     set_threads()
     drawn = Pairs.read(candidates / "candidates.parquet")
-    positives = positives_of(Collection(collection), read_manifest(candidates)["spec"]["split"], drawn.query)
+    positives = positives_of(Collection(collection), read_manifest(candidates, "sample")["spec"]["split"], drawn.query)
     opened = open_teacher(teacher, precision=_option("precision", precision, PRECISIONS))
     with on_ray(ray, workers):
         done = run(collection, [drawn, positives], opened, out, store=store, recheck=recheck)
@@ -243,7 +243,7 @@ def group(
 
     asked = judge_spec(judge, judge_threshold, judge_action, suspicious)
     filters = FilterSpec(skip_ranks, max_score, margin, ratio, asked)
-    split = read_manifest(candidates)["spec"]["split"]
+    split = read_manifest(candidates, "sample")["spec"]["split"]
     spec = GroupSpec(size, seed, split, _option("on-short", on_short, ("refuse", "drop")), filters)
     opened = _teacher(judge) if judge else None
     _done(build_groups(collection, candidates, scores, out, spec, judge=opened, store=store))

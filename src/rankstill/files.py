@@ -129,11 +129,15 @@ def write_json(path: Path, value: object) -> None:
         file.write("\n")
 
 
-def read_manifest(folder: Path) -> Json:
+def read_manifest(folder: Path, stage: str = "") -> Json:
     """Read the manifest of a finished stage.
 
+    Args:
+        folder: The stage's.
+        stage: Which stage it must be; any where empty.
+
     Raises:
-        DataError: The folder is not a finished stage, or its manifest is not ours.
+        DataError: The folder is not a finished stage, or of another one, or its manifest is not ours.
     """
     path = folder / MANIFEST
     try:
@@ -144,6 +148,8 @@ def read_manifest(folder: Path) -> Json:
         raise DataError(f"{path} is not valid JSON: {error}", hint=f"remove {folder} and run its stage again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{path} is not a manifest of format {FORMAT}", hint="it was written by another version")
+    if stage and manifest.get("stage") != stage:
+        raise DataError(f"{folder} is a folder of the stage {manifest.get('stage')}, not {stage}", hint="give another")
     return manifest
 
 
