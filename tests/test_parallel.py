@@ -34,7 +34,7 @@ torch.set_num_threads(1)
 from rankstill.collection.store import Collection
 from rankstill.errors import ModelError
 from rankstill.groups.filters.judge import judge_pairs
-from rankstill.parallel import on_ray
+from rankstill.parallel import on_ray, spread
 from rankstill.records import Pairs
 from rankstill.teachers import cross_encoder, encode, late_interaction, open_teacher, score, sequence, sparse, textwise
 collection, out = Path(sys.argv[1]), Path(sys.argv[2])
@@ -66,6 +66,8 @@ with on_ray("local", 2):
     for kind, name in work:
         setattr(kind, name, here)
     score_all("ray")
+    threads = list(spread(lambda shared, piece: torch.get_num_threads(), (), range(4)))
+    (out / "threads").write_text(json.dumps([*threads, torch.get_num_threads()]))
     try:
         score(collection, pairs, open_teacher(broken), out / "broken")
     except ModelError as error:
@@ -146,6 +148,12 @@ def test_the_stores_hold_the_same(done):
     ]
     assert stores[0] == stores[1]
     assert len(stores[0]) > 10
+
+
+def test_workers_use_as_many_threads_as_this_process(done):
+    """A score's last bits may depend on them."""
+    out, _ = done
+    assert (out / "threads").read_text() == "[1, 1, 1, 1, 1]"
 
 
 def test_a_worker_refuses_a_model_as_this_process_would(done):
