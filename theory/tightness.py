@@ -40,7 +40,13 @@ class Row:
         said = np.isfinite(self.bound) & np.isfinite(self.actual)
         bound, actual = (np.where(said, x, np.nan) for x in (self.bound, self.actual))
         ratio, median = np.nanmean(bound, 0) / np.nanmean(actual, 0), np.nanmedian(bound / actual, 0)
-        return f"{self.name:68}" + "".join(f"{r:8.2f} ({m:7.3g})" for r, m in zip(ratio, median, strict=True))
+        return f"{self.name:60}" + "".join(
+            f"{_short(r):>10} {f'({_short(m)})':>8}" for r, m in zip(ratio, median, strict=True)
+        )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def uniform_rows(worlds: int, trials: int, seed: int) -> list[Row]:
