@@ -482,6 +482,83 @@ def distill(
     _done(done.model)
 
 
+@app.command(rich_help_panel=WHOLE)
+def diagnose(
+    collection: Annotated[str, typer.Option(help="As for distill.")],
+    out: Out,
+    strategy: Annotated[list[str], typer.Option(help="A strategy to diagnose; repeatable.", show_default=False)],
+    teacher: Teacher = "minilm",
+    model: Annotated[str, typer.Option(help="Bi-encoder in whose space distances are taken.")] = "minilm",
+    split: Split = "train",
+    limit: Annotated[int, typer.Option("--queries", help="Diagnose at most so many queries; 0 for all.")] = 20_000,
+    size: Size = 16,
+    depth: Depth = 100,
+    target_depth: Annotated[int, typer.Option(help="Documents per query that the student will rerank.")] = 100,
+    budget: Annotated[
+        str, typer.Option(help="What a strategy may cost: NUMBER and groups, calls, seconds or money. [all queries]")
+    ] = "",
+    price: Annotated[float | None, typer.Option(help="Money for a teacher's call.")] = None,
+    temperature: Temperature = 0.0,
+    delta: Annotated[float, typer.Option(help="Probability with which any bound may fail.")] = 0.05,
+    seed: Seed = 1,
+    on_short: OnShort = "drop",
+    precision: Precision = "auto",
+) -> None:
+    """Say before training what each strategy's negatives are worth: locality, entropy, shift, bounds, cost, advice."""
+    from rankstill.progress import console
+    from rankstill.studies.diagnosis.diagnose import diagnose as run
+    from rankstill.studies.diagnosis.pages import write_diagnosis
+    from rankstill.studies.diagnosis.spec import Budget, DiagnoseSpec
+    from rankstill.studies.diagnosis.tables import print_diagnosis
+
+    spec = DiagnoseSpec(
+        collection,
+        tuple(strategy),
+        teacher,
+        model,
+        split,
+        limit,
+        size,
+        depth,
+        target_depth,
+        Budget.parse(budget) if budget else None,
+        price,
+        temperature,
+        delta,
+        seed,
+        _option("on-short", on_short, ("refuse", "drop")),
+        _option("precision", precision, PRECISIONS),
+    )
+    found = run(spec, out, command=_command())
+    print_diagnosis(found, console)
+    _done(write_diagnosis(found, out / "diagnosis.html"))
+
+
+@app.command(rich_help_panel=WHOLE)
+def explain(
+    model: Annotated[
+        Path, typer.Argument(help="Model inside the output of distill or demo that made it.", show_default=False)
+    ],
+    out: Out = Path("explanation"),
+    diagnosis: Annotated[
+        Path | None, typer.Option(help="Output of diagnose, to set its predictions beside the facts.")
+    ] = None,
+    groups: Annotated[int, typer.Option(help="Seen groups scored by the student at most, and as many unseen.")] = 300,
+    delta: Annotated[float, typer.Option(help="Probability with which a bound may fail.")] = 0.05,
+    seed: Seed = 1,
+) -> None:
+    """Say after training why a student is as it is: where it follows its teacher, where not, and since when."""
+    from rankstill.progress import console
+    from rankstill.studies.diagnosis.explain import ExplainSpec
+    from rankstill.studies.diagnosis.explain import explain as run
+    from rankstill.studies.diagnosis.pages import write_explanation
+    from rankstill.studies.diagnosis.tables import print_explanation
+
+    found = run(model, out, ExplainSpec(groups, delta, seed), diagnosis=diagnosis)
+    print_explanation(found, console)
+    _done(write_explanation(found, out / "explanation.html"))
+
+
 @app.command("train-teacher", rich_help_panel=WHOLE)
 def train_teacher(
     collection: Annotated[str, typer.Argument(help="What to train on: a folder, file, ir_datasets id, or pydocs.")],

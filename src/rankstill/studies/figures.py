@@ -72,7 +72,7 @@ def _effectiveness_panel(summary: Summary, measure: str, test: Entry, here: list
     height = row_height * len(here) + 34
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, left=10, right=10, top=4, bottom=30)
+        axes = add_axes(figure, left=10, right=10, top=4, bottom=30)
         ends = [v for _, c in here for v in (c.mean, c.low, c.high) if v is not None]
         margin = 0.04 * (max(ends) - min(ends) or 1)
         axes.set(ylim=(len(here), 0), xlim=(min(ends) - margin, max(ends) + margin), yticks=[])
@@ -111,15 +111,20 @@ def _effectiveness_row(
     axes.annotate(words, (1, row + 0.38), xycoords=across, ha="right", color=colour(tone), fontsize=11, gid=HALO)
 
 
-def plane(summary: Summary) -> Picture | None:
-    """Draw the locality–entropy plane: each strategy's mean diameter and entropy, over a cloud of its groups."""
+def plane(summary: Summary, labels: Mapping[str, str] | None = None) -> Picture | None:
+    """Draw the locality–entropy plane: each strategy's mean diameter and entropy, over a cloud of its groups.
+
+    Args:
+        summary: Its `strategies` and `systems`.
+        labels: What to write beside a strategy's point, by its name; the name unless given.
+    """
     shown = [s for s in summary.get("strategies") or [] if _mean(s, "diameter") and _mean(s, "entropy")]
     if not shown:
         return None
     places = _places(summary)
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, left=38, right=14, top=30, bottom=46)
+        axes = add_axes(figure, left=38, right=14, top=30, bottom=46)
         for strategy in shown:
             place = places[strategy["name"]]
             points = _finite(strategy.get("points"), 2)
@@ -134,7 +139,7 @@ def plane(summary: Summary) -> Picture | None:
         axes.set_xlabel("diameter of the group  (left: more local)")
         axes.annotate("teacher entropy  (up: less sure)", (0, 1), xytext=(-30, 14), xycoords="axes fraction",
                       textcoords="offset points", color=colour("muted"))  # fmt: skip
-        _name_points(figure, axes, centres, [plain(s["name"], 24) for s in shown])
+        _name_points(figure, axes, centres, [plain((labels or {}).get(s["name"], s["name"]), 24) for s in shown])
 
     svg = draw("plane", captions.plane_alt(shown), WIDTH, 330, paint)
     return Picture("Locality and teacher entropy", captions.plane(shown), (Panel("", svg),))
@@ -202,7 +207,7 @@ def distributions(summary: Summary) -> Picture | None:
     places, ridge = _places(summary), 70
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, left=10, right=10, top=6, bottom=46)
+        axes = add_axes(figure, left=10, right=10, top=6, bottom=46)
         axes.set(ylim=(len(shown), 0), xlim=(edges[0], edges[-1]), yticks=[], xlabel="the teacher's score")
         axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
         axes.grid(axis="x", alpha=0.6)
@@ -260,7 +265,7 @@ def _learning_panel(
     shapes, dashes = captions.architectures(lines), list(captions.DASHES.values())
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, left=46, right=14, top=10, bottom=46)
+        axes = add_axes(figure, left=46, right=14, top=10, bottom=46)
         axes.set_xlabel("training step")
         for system, line in lines:
             shade = colour(strategy_colour(places[system["strategy"]]) if system.get("strategy") else "ink")
@@ -306,7 +311,7 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((sums[last + 1] - sums[first]) / (last + 1 - first))
 
 
-def _axes(figure: Figure, *, left: int, right: int, top: int, bottom: int) -> Axes:
+def add_axes(figure: Figure, *, left: int, right: int, top: int, bottom: int) -> Axes:
     """Add axes with margins in pixels."""
     width, height = figure.get_size_inches() * 72
     return figure.add_axes(

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from rankstill.files import Json, whole_or_absent
 from rankstill.studies import figures, glossary, rows
 from rankstill.studies.rows import Cell, Entry, Summary
 from rankstill.studies.svg import DARK, LIGHT, strategy_colour
+from rankstill.studies.templating import environment, packaged
 
 TEXT_SHOWN = 320
 """Characters of an example's document that are shown."""
@@ -59,25 +57,19 @@ def render(summary: Summary) -> str:
     Raises:
         DataError: As in `write_report`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rankstill.studies"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    script, style = (packaged(name) for name in ("report.js", "report.css"))
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            **_view(rows.checked(summary)),
+            style=style,
+            script=script,
+            script_hash=_hash(script),
+            light=LIGHT,
+            dark=DARK,
+        )
     )
-    environment.filters.update(
-        number=rows.number, signed=rows.signed, interval=rows.interval, count=rows.count, facts=_facts
-    )
-    script, style = (_packaged(name) for name in ("report.js", "report.css"))
-    return environment.get_template("report.html").render(
-        **_view(rows.checked(summary)), style=style, script=script, script_hash=_hash(script), light=LIGHT, dark=DARK
-    )
-
-
-def _packaged(name: str) -> Markup:
-    """Read a style or script that comes with rankstill; ours, hence not escaped."""
-    return Markup((files("rankstill.studies") / "templates" / name).read_text("utf-8").strip())
 
 
 def _hash(script: str) -> str:
@@ -259,33 +251,3 @@ def _provenance(summary: Summary) -> list[tuple[str, Entry]]:
     found = [("Collection", collection), *((name, summary.get(key) or {}) for name, key in parts.items())]
     found += [(f"Test {t['name']}", {k: v for k, v in t.items() if k != "name"}) for t in summary["tests"]]
     return [(name, part) for name, part in found if part]
-
-
-def _facts(values: Mapping[str, Any] | None, path: str = "") -> list[tuple[str, str]]:
-    """Flatten nested settings into names and printable values.
-
-    >>> _facts({"student": {"layers": 2}, "scoring_seconds": 148.2})
-    [('student, layers', '2'), ('scoring seconds', '148.2 (2 min 28 s)')]
-    """
-    found = []
-    for key, value in (values or {}).items():
-        name = f"{path}{str(key).replace('_', ' ')}".removesuffix(" mb")
-        if isinstance(value, Mapping):
-            found += _facts(value, f"{name}, ")
-        else:
-            found.append((name, _fact(str(key), value)))
-    return found
-
-
-def _fact(key: str, value: Any) -> str:
-    if key.endswith("_mb") and rows.is_number(value):
-        return f"{value:,.0f} MB"
-    if isinstance(value, list | tuple):
-        return ", ".join(_fact("", item) for item in value) or "none"
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    if rows.is_number(value):
-        text = f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e6 else f"{value:,.6g}"
-        minutes, seconds = divmod(round(value), 60)
-        return f"{text} ({minutes} min {seconds} s)" if key.endswith("seconds") and value >= 100 else text
-    return str(value)

@@ -7,6 +7,7 @@ that it reranks (shift).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.errors import DataError
 from rankstill.files import Json, versions, write_json
 from rankstill.groups.build import GROUPS
 from rankstill.measures.bounds.held_out import betting
@@ -26,6 +28,8 @@ from rankstill.students.train import set_threads
 from rankstill.studies.diagnosis.curve import first_epoch
 from rankstill.studies.diagnosis.faithful import Matrix, by_size, faithful, read_lists
 from rankstill.studies.diagnosis.finished import Finished, finished
+from rankstill.studies.diagnosis.spec import DIAGNOSIS
+from rankstill.studies.diagnosis.words import words
 from rankstill.studies.steps import Training, make_groups, score_pairs
 from rankstill.teachers import open_teacher
 
@@ -49,13 +53,14 @@ class ExplainSpec:
     seed: int = 1
 
 
-def explain(model: Path, out: Path, spec: ExplainSpec) -> Json:
+def explain(model: Path, out: Path, spec: ExplainSpec, *, diagnosis: Path | None = None) -> Json:
     """Explain a student that `distill` or `demo` trained.
 
     Args:
         model: Its folder, inside the output that made it.
         out: The folder to write: `explanation.json`, and the stages it took.
         spec: How.
+        diagnosis: The output of `diagnose`, whose predictions are set beside what this student does.
 
     Returns:
         What `explanation.json` holds; see docs/formats.md.
@@ -85,8 +90,10 @@ def explain(model: Path, out: Path, spec: ExplainSpec) -> Json:
         "places": places,
         "gaps": gaps(places),
         "curve": first_epoch(run, spec.delta),
+        "predicted": predicted(run.strategy, places, diagnosis) if diagnosis else [],
         "versions": versions(),
     }
+    found["words"] = words(found)
     write_json(out / EXPLANATION, found)
     return found
 
@@ -172,6 +179,40 @@ def gaps(places: list[Json]) -> list[Json]:
             {"name": f"shift, {place['where']}", "what": "more on those lists", **_difference(place["excess"], base)}
         )
     return found
+
+
+def predicted(strategy: str, places: list[Json], diagnosis: Path) -> list[Json]:
+    """Set what a diagnosis said of the strategy beside what the student does: the probe was a linear head.
+
+    Raises:
+        DataError: There is no diagnosis, or it did not look at this strategy.
+    """
+    path = diagnosis / DIAGNOSIS
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{diagnosis} holds no {DIAGNOSIS}", hint="run `rankstill diagnose` first") from None
+    entry = next((s for s in said["strategies"] if s["name"] == strategy), None)
+    if entry is None:
+        known = ", ".join(s["name"] for s in said["strategies"])
+        raise DataError(f"{path} says nothing of the strategy {strategy}", hint=f"it knows: {known}")
+    by_kind = {p["kind"]: p["excess"]["mean"] for p in reversed(places)}
+    probe, score = entry["probe"], entry["score"]
+    rows = [
+        ("excess on seen groups: fit of the bound's best head", score["fit"], by_kind.get("seen")),
+        (
+            "excess on unseen groups of the strategy: linear head",
+            probe["own"] and probe["own"]["mean"],
+            by_kind.get("held out"),
+        ),
+        (
+            "excess on the first test's lists: linear head",
+            probe["target"] and probe["target"]["mean"],
+            by_kind.get("lists"),
+        ),
+        ("excess on the first test's lists: at most, by the bound", score["total"], by_kind.get("lists")),
+    ]
+    return [{"what": what, "predicted": p, "actual": a} for what, p, a in rows]
 
 
 def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> Json:

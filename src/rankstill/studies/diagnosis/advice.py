@@ -1,0 +1,134 @@
+"""The advice: one plain paragraph. What to use, what it costs, how sure this is, and what would change it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rankstill.files import Json
+
+SUSPICIOUS = 0.05
+"""Share of suspected false negatives from which a filter is advised."""
+Entry = dict[str, Any]
+
+
+def advice(diagnosis: Json) -> str:
+    """Write the paragraph from what `diagnosis.json` holds."""
+    entries = {s["name"]: s for s in diagnosis["strategies"]}
+    best = diagnosis["ranking"][0]
+    tied = [c["name"] for c in diagnosis["comparisons"] if not c["told_apart"]]
+    use = min([best, *tied], key=lambda name: (_spent(entries[name]), diagnosis["ranking"].index(name)))
+    sentences = [
+        _use(use, best, tied, entries, diagnosis),
+        _cost(entries[use], entries),
+        _sure(use, best, diagnosis),
+        _bound(entries[use], diagnosis),
+        *_labels(entries[use]),
+        _change(use, diagnosis),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _spent(entry: Entry) -> float:
+    """What decides among equals: teacher calls, then seconds of drawing, as one number."""
+    cost = entry["cost"]
+    return float(cost["calls"] + 1e-3 * cost["drawing_seconds"])
+
+
+def _use(use: str, best: str, tied: Sequence[str], entries: dict[str, Entry], diagnosis: Json) -> str:
+    if len(entries) == 1:
+        return f"Only {use} was diagnosed, so there is nothing to choose."
+    excess = entries[use]["probe"]["target"]
+    what = f"a linear head trained on its groups is {_nats(excess)} from the teacher on unseen lists"
+    if use == best and not tied:
+        return f"Use {use}: {what}, closer than with any other strategy here."
+    if use == best:
+        return f"Use {use}: {what}; {_names(tied)} cannot be told apart from it and cost no less."
+    others = [name for name in (best, *tied) if name != use]
+    return f"Use {use}: {what}; {_names(others)} cannot be told apart from it and cost more."
+
+
+def _cost(entry: Entry, entries: dict[str, Entry]) -> str:
+    cost = entry["cost"]
+    said = f"A group takes {cost['calls']:.3g} calls of the teacher"
+    if cost["call_seconds"]:
+        said += f" and {cost['seconds']:.2g} s"
+    if cost["money"] is not None:
+        said += f" and {cost['money']:.3g} in money"
+    dearest = max(entries.values(), key=lambda e: e["cost"]["calls"])
+    if dearest["cost"]["calls"] > 1.5 * cost["calls"]:
+        said += f"; {dearest['name']} takes {dearest['cost']['calls']:.3g}"
+    return said + "."
+
+
+def _sure(use: str, best: str, diagnosis: Json) -> str:
+    """Say how far the next strategy is, and what would tell the two apart."""
+    against = [c for c in diagnosis["comparisons"] if c["name"] != use or use != best]
+    if not against:
+        return ""
+    nearest = min(against, key=lambda c: abs(c["difference"]["mean"]))
+    d = nearest["difference"]
+    gap = f"{nearest['name']} is {d['mean']:+.3g} nats from {nearest['against']} ({_ends(d)}, {d['n']:,} queries)"
+    if nearest["told_apart"]:
+        return f"How sure: {gap}."
+    needed = nearest["queries_needed"]
+    return f"How sure: {gap}, which is no clear difference" + (
+        f"; {needed:,} queries would show one of that size." if needed else "."
+    )
+
+
+def _bound(entry: Entry, diagnosis: Json) -> str:
+    score = entry["score"]
+    if not score["vacuous"]:
+        return (
+            f"The bound agrees that something is learnt: at {score['groups']:,} groups a linear head is at most "
+            f"{score['total']:.3g} nats above the floor, against {score['room']:.3g} for knowing nothing."
+        )
+    needed = score["groups_needed"]
+    why = f"it takes {needed:,} groups to say anything" if needed else "its fit and shift alone exceed what is at stake"
+    return (
+        f"The four-term bound is vacuous at {score['groups']:,} groups ({why}): it ranks strategies but proves nothing."
+    )
+
+
+def _labels(entry: Entry) -> list[str]:
+    found = entry["false_negatives"]
+    if found is None or found["share"]["mean"] < SUSPICIOUS:
+        return []
+    share = 100 * found["share"]["mean"]
+    return [
+        f"The teacher scores {share:.0f}% of its negatives at or above their positive: keep the teacher's scores as "
+        "labels, or filter (--margin) before training on judgements."
+    ]
+
+
+def _change(use: str, diagnosis: Json) -> str:
+    said = []
+    for cross in diagnosis["crossovers"]:
+        if use in (cross["first"], cross["second"]) and cross["budgets"]:
+            other = cross["second"] if cross["first"] == use else cross["first"]
+            unit = diagnosis["budget"]["unit"]
+            said.append(
+                f"a budget across {cross['budgets'][0]:,.3g} {unit}, where {other} and it change places by the bound"
+            )
+    helping = [m for m in diagnosis["mixtures"] if m["helps"] and use in (m["first"], m["second"])]
+    if helping:
+        m = helping[0]
+        said.append(f"a mixture, {m['best']:.0%} {m['second']} in {m['first']}, which has a smaller bound than either")
+    said.append(f"other lists to rerank than {diagnosis['target']['origin']}, {diagnosis['target']['depth']} deep")
+    return f"What would change this: {'; '.join(said)}."
+
+
+def _nats(interval: Json) -> str:
+    return f"{interval['mean']:.3g} nats ({_ends(interval)})"
+
+
+def _ends(interval: Json) -> str:
+    if interval["low"] is None or not math.isfinite(interval["low"]):
+        return "no interval"
+    return f"95%: {interval['low']:.3g} to {interval['high']:.3g}"
+
+
+def _names(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

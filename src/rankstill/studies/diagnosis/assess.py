@@ -1,0 +1,246 @@
+"""The stage `assess`: everything that is measured of one strategy's groups before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankstill.candidates.strategy import Vectors
+from rankstill.collection.store import Collection
+from rankstill.errors import DataError
+from rankstill.files import Json, run_stage, to_json, write_json
+from rankstill.groups.build import GROUPS
+from rankstill.measures.bounds.held_out import empirical_bernstein
+from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
+from rankstill.measures.intervals import mean_interval
+from rankstill.measures.labels import false_negative_rate
+from rankstill.measures.locality import locality, reference_diameter, squared_diameters
+from rankstill.measures.prescriptions.group_size import variance_parts
+from rankstill.measures.probe import fit
+from rankstill.measures.shift import shift_estimate, w1_embeddings, w1_scores
+from rankstill.measures.temperature import calibrated_temperature
+from rankstill.records import Groups, Pairs, write_parquet
+from rankstill.studies.diagnosis.held_out_probe import PROBED, Probed, probe
+from rankstill.studies.diagnosis.material import Material, material
+from rankstill.studies.diagnosis.target import Target
+from rankstill.studies.diagnosis.terms import RADII, target_entropy, terms
+
+ASSESSMENT = "assessment.json"
+PER_QUERY = "per_query.parquet"
+CLIP = 1.0
+"""Nats at which a group's mean excess is cut for a bound: more than a head has that knows nothing, log 2."""
+
+
+@dataclass(frozen=True)
+class AssessSpec:
+    """What determines an assessment, besides the groups, the target pool and the vectors.
+
+    Attributes:
+        temperature: τ of the teacher, the same for all strategies.
+        delta: The probability with which any bound of this strategy may fail.
+        seed: Of the bootstrap, the probe's halves, and what is matched.
+        kappa: The largest ratio of target to sampled probability; None where it is unknown or infinite.
+    """
+
+    temperature: float
+    delta: float = 0.05
+    seed: int = 1
+    kappa: float | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders that an assessment reads.
+
+    Attributes:
+        collection: The collection, with the texts that a strategy edited if it does so.
+        groups: The stage `group`.
+        target: The target pool.
+        target_scores: The stage `score`, of the target pool's documents.
+        queries, documents: The stage `encode`.
+    """
+
+    collection: Path
+    groups: Path
+    target: Target
+    target_scores: Path
+    queries: Path
+    documents: Path
+
+    def read(self, spec: AssessSpec) -> Material:
+        """Read everything."""
+        return material(
+            Collection(self.collection),
+            Groups.read(self.groups / GROUPS),
+            self.target.read(),
+            Pairs.read(self.target_scores / "scores.parquet"),
+            Vectors.open(self.queries),
+            Vectors.open(self.documents),
+            temperature=spec.temperature,
+            seed=spec.seed,
+        )
+
+
+def assess(out: Path, inputs: Inputs, spec: AssessSpec) -> Path:
+    """Assess a strategy.
+
+    Args:
+        out: The folder to write: `assessment.json` and `per_query.parquet` (see docs/formats.md).
+        inputs: What was made.
+        spec: How.
+
+    Raises:
+        DataError: No query has both a group and a target pool, or as the measures say.
+        MissingScores: A document of the target pool has no score.
+    """
+
+    def build(work: Path) -> Mapping[str, Any]:
+        found = inputs.read(spec)
+        if not found.matched:
+            raise DataError(
+                "no query has both a group and a list to rerank", hint="diagnose on queries whose lists are not empty"
+            )
+        summary, columns = _measured(found, spec)
+        write_parquet(work / PER_QUERY, {"query": found.groups.query, **columns})
+        write_json(work / ASSESSMENT, summary)
+        return {"groups": len(found.groups), "matched": sum(len(part.rows) for part in found.matched)}
+
+    read = {
+        "groups": inputs.groups,
+        "target": inputs.target.samples,
+        "target_scores": inputs.target_scores,
+        "queries": inputs.queries,
+        "documents": inputs.documents,
+    }
+    return run_stage(out, stage="assess", spec=spec, inputs=read, build=build)
+
+
+def _measured(found: Material, spec: AssessSpec) -> tuple[Json, dict[str, NDArray[np.float64]]]:
+    probed = probe(found, seed=spec.seed)
+    columns = _columns(found, probed)
+    floor = float(target_entropy(found).mean())
+    summary = {
+        "groups": len(found.groups),
+        "size": found.groups.size,
+        "temperature": spec.temperature,
+        "target_entropy": floor,
+        **_locality(found, spec),
+        **_labels(found, spec),
+        "shift": _shift(columns, spec),
+        "probe": _probe(probed, columns, floor, spec),
+        "terms": [t.to_json() for t in terms(found, probed.fits, delta=spec.delta, kappa=spec.kappa)],
+        "variance": _variance(found, RADII[probed.chosen], spec),
+    }
+    return summary, columns
+
+
+def _columns(found: Material, probed: Probed) -> dict[str, NDArray[np.float64]]:
+    """Measure every query; NaN where it has no target pool, or was not probed."""
+    n = len(found.groups)
+    columns = {
+        "squared_diameter": squared_diameters(found.documents.values, _places(found)),
+        "pairwise_entropy": pairwise_entropy(found.scores),
+        "listwise_entropy": listwise_entropy(found.scores),
+        "probe_own": probed.own[probed.chosen],
+        "probe_target": probed.target[probed.chosen],
+    }
+    distances = {name: np.full(n, np.nan) for name in ("w1", "w1_null", "w1_scores", "w1_scores_null")}
+    for part in found.matched:
+        for rows in part.blocks():
+            at = part.rows[rows]
+            drawn = np.take_along_axis(found.groups.doc[at], part.drawn[rows], axis=1)
+            first, second = (found.vectors(part.docs[i][rows]) for i in (0, 1))
+            distances["w1"][at] = w1_embeddings(found.vectors(drawn), first)
+            distances["w1_null"][at] = w1_embeddings(first, second)
+        own = np.take_along_axis(found.scores[part.rows], part.drawn, axis=1)
+        distances["w1_scores"][part.rows] = w1_scores(own, part.scores[0])
+        distances["w1_scores_null"][part.rows] = w1_scores(*part.scores)
+    return columns | distances
+
+
+def _places(found: Material) -> NDArray[np.int64]:
+    return np.searchsorted(found.documents.rows, found.groups.doc)
+
+
+def _locality(found: Material, spec: AssessSpec) -> Json:
+    places = _places(found)
+    measured = locality(found.documents.values, places, seed=spec.seed)
+    return {
+        "diameter": to_json(measured.rms),
+        "robust_diameter": to_json(measured.robust),
+        "reference_diameter": reference_diameter(found.documents.values, places),
+    }
+
+
+def _labels(found: Material, spec: AssessSpec) -> Json:
+    measured = entropy(found.scores, 1.0)
+    labels = found.groups.label
+    judged = bool((labels[:, 0] > 0).all())
+    negative = labels == 0
+    negative[:, 0] = False
+    raw = found.groups.score
+    return {
+        "entropy": to_json(measured.pairwise_normalised),
+        "listwise_entropy": to_json(measured.listwise_normalised),
+        "false_negatives": to_json(false_negative_rate(found.scores, labels)) if judged else None,
+        "mean_negative_score": float(raw[negative].mean()),
+        "mean_positive_score": float(raw[:, 0].mean()),
+        "calibration": to_json(calibrated_temperature(raw, labels)) if judged else None,
+    }
+
+
+def _shift(columns: Mapping[str, NDArray[np.float64]], spec: AssessSpec) -> Json:
+    found: Json = {}
+    for name, (value, null) in {"embeddings": ("w1", "w1_null"), "scores": ("w1_scores", "w1_scores_null")}.items():
+        there = np.isfinite(columns[value])
+        found[name] = to_json(shift_estimate(columns[value][there], columns[null][there], seed=spec.seed))
+    return found
+
+
+def _probe(probed: Probed, columns: Mapping[str, NDArray[np.float64]], floor: float, spec: AssessSpec) -> Json:
+    """Summarise the held-out excess; the bound holds for both halves' heads at once, and for all radii."""
+    own, target = (columns[name][np.isfinite(columns[name])] for name in ("probe_own", "probe_target"))
+    if len(own) < 2 or len(target) < 2:
+        return {
+            "radius": RADII[probed.chosen],
+            "own": None,
+            "target": None,
+            "bound": None,
+            "training_sd": None,
+            "by_radius": [],
+        }
+    bound = empirical_bernstein(
+        target, highest=CLIP, delta=spec.delta, candidates=2 * len(RADII), clip=True, trivial=math.log(2) - floor
+    )
+    return {
+        "radius": RADII[probed.chosen],
+        "own": to_json(mean_interval(own, seed=spec.seed)),
+        "target": to_json(mean_interval(target, seed=spec.seed)),
+        "bound": bound.to_json(),
+        "training_sd": probed.training_sd if math.isfinite(probed.training_sd) else None,
+        "by_radius": [
+            {"radius": r, "fit": probed.fits[r], "own": float(np.nanmean(o)), "target": float(np.nanmean(t))}
+            for r, o, t in zip(RADII, probed.own, probed.target, strict=True)
+        ],
+    }
+
+
+def _variance(found: Material, radius: float, spec: AssessSpec) -> Json | None:
+    """Split the variance of the probe's excess between queries, documents and pairs, the positive left out [3.3]."""
+    if found.groups.size < 5 or len(found.groups) < 3:
+        return None
+    rows = np.arange(min(len(found.groups), PROBED // 4))
+    bags = found.bags(rows)
+    student = bags.student_scores(fit(bags, radius).weight)[:, 1:]
+    teacher = bags.scores[:, 1:]
+    u = student[:, :, None] - student[:, None, :]
+    v = teacher[:, :, None] - teacher[:, None, :]
+    loss = np.logaddexp(0, u) - u / (1 + np.exp(-v))
+    parts: Json = to_json(variance_parts(loss))
+    return parts
