@@ -103,6 +103,24 @@ def test_no_pair_is_scored_twice_for_one_store(tmp_path, collection):
     assert len(fresh.asked) == 24
 
 
+def test_what_another_process_stores_meanwhile_is_not_stored_again(tmp_path, collection):
+    """Another process scores the very pairs while this one does, after it has asked the store."""
+    other = Counting()
+
+    class Late(Counting):
+        def score(self, collection, query, doc, shown=None):
+            if not self.asked:
+                score(collection.path, every(collection), other, tmp_path / "other", tmp_path / "store")
+            return super().score(collection, query, doc, shown)
+
+    late = Late()
+    out = score(collection.path, every(collection), late, tmp_path / "out", tmp_path / "store")
+    assert sorted(late.asked) == sorted(other.asked)
+    assert read(out) == read(tmp_path / "other")
+    found = verify(ScoreStore(tmp_path / "store", late.fingerprint))
+    assert (found.pairs, found.repeated) == (len(other.asked), 0)
+
+
 def test_the_result_does_not_depend_on_what_the_store_knew(tmp_path, collection):
     cold = score(collection.path, every(collection), Counting(), tmp_path / "cold", tmp_path / "store")
     warm = score(collection.path, every(collection), Counting(), tmp_path / "warm", tmp_path / "store")
