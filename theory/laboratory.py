@@ -42,7 +42,7 @@ def run(worlds: int, seed: int, only: str = "", trials: int = TRIALS) -> list[Re
 def _place(statement: Statement) -> tuple[int, int, str]:
     section, _, rest = statement.label.partition(".")
     number = re.match(r"\d+", rest)
-    return int(section[0]), int(number[0]) if number else 0, rest
+    return int(section[0]), int(number[0]) if number else 0, rest or section
 
 
 def _check(statement: Statement, worlds: list[World], seed: int, trials: int) -> Result:

@@ -87,4 +87,6 @@ def _caught(result: Result) -> str:
         return "NOT CAUGHT"
     if result.statement.kind == "P":
         return f"caught, failed {result.broken_frequency:.2g}"
+    if result.unseen:
+        return f"NOT CAUGHT in places {sorted(result.unseen)}"
     return f"caught in {result.caught:,} of {result.worlds:,}"

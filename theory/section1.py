@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
+from scipy.optimize import brentq
 
 from rankstill.measures.fidelity import group_excess, inversions, listwise_excess
 from rankstill.measures.group_entropy import listwise_entropy, pairwise_entropy
@@ -70,7 +72,7 @@ def risk_splits(world: World) -> Iterator[Claim]:
 @identity(
     "1.1",
     "measured entropy and excess are their definitions",
-    broken="entropy of raw scores over their sum",
+    broken="raw scores over their sum; 1/tau dropped; KL(f||g)",
     uses=("group_entropy.pairwise_entropy", "group_entropy.listwise_entropy", "fidelity.group_excess"),
 )
 def measured(world: World) -> Iterator[Claim]:
@@ -80,8 +82,9 @@ def measured(world: World) -> Iterator[Claim]:
     logs = log_softmax(teacher / tau)
     wrong = -(raw * np.log(np.maximum(raw, 1e-300))).sum(1)
     yield Claim(-(np.exp(logs) * logs).sum(1), listwise_entropy(teacher, tau), wrong)
-    yield Claim(entropy_of(sigmoid(v)).mean(1), pairwise_entropy(teacher, tau))
-    yield Claim(pair_kl(v, u).mean(1), group_excess(teacher / tau, world.groups.of(world.student) / tau))
+    yield Claim(entropy_of(sigmoid(v)).mean(1), pairwise_entropy(teacher, tau), pairwise_entropy(teacher))
+    excess = group_excess(teacher / tau, world.groups.of(world.student) / tau)
+    yield Claim(pair_kl(v, u).mean(1), excess, broken_left=pair_kl(u, v).mean(1), broken=excess)
 
 
 @identity("1.1", "KL is a Bregman divergence of A", broken="the slope of A taken at u")
@@ -206,11 +209,18 @@ def variance_below_entropy(world: World) -> Claim:
     return Claim(slope(v), doubt(v) / (4 * LOG2), doubt(v) / (8 * LOG2))
 
 
+def barely_confident(c: float) -> World:
+    """The teacher is just confident enough of all pairs to count, and the student just inverts them."""
+    v = float(brentq(lambda x: doubt(x) - (1 - c - 1e-6) * LOG2, 0, 50))
+    return line([0, v], [[0, 1] * 3], student=-np.array([[0, 1e-6]]), size=2, law="distinct")
+
+
 @inequality(
     "1.9",
     "excess bounds inversions of confident pairs",
     broken="halved",
     uses=("fidelity.inversions",),
+    sharp=tuple(partial(barely_confident, c) for c in (0.05, 0.3, 0.9)),
 )
 def confident_inversions(world: World) -> Iterator[Claim]:
     v, u = margins(world)

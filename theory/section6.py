@@ -41,8 +41,8 @@ def centroid(world: World) -> Iterator[Claim]:
 
 
 def two_places() -> World:
-    """One pair in a hundred is far apart, the others are in one place."""
-    return line([0, 1], [[0] * 13 + [1]], size=2)
+    """One pair in thirty is far apart, the others are in one place."""
+    return line([0, 1], [[0] * 59 + [1]], size=2)
 
 
 @inequality("6.2", "D_rms^2 <= (1-eps) Q_eps^2 + eps D_max^2", broken="without eps D_max^2", sharp=(two_places,))

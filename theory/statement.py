@@ -86,6 +86,7 @@ class Result:
         violations: In how many of them it failed.
         worst: Largest relative error of an identity; largest left/right of an inequality; frequency of failure.
         caught: In how many worlds the broken variant was caught.
+        unseen: Places, among the claims of a statement, of broken variants that no world has caught.
         probability: The stated probability, for a frequency.
         broken_frequency: The largest frequency of failure of the broken variant.
     """
@@ -95,13 +96,14 @@ class Result:
     violations: int = 0
     worst: float = -math.inf
     caught: int = 0
+    unseen: frozenset[int] = frozenset()
     probability: float | None = None
     broken_frequency: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """The statement held everywhere, and its broken variant was caught."""
-        return self.worlds > 0 and self.violations == 0 and self.caught > 0
+        """The statement held everywhere, and each of its broken variants was caught."""
+        return self.worlds > 0 and self.violations == 0 and self.caught > 0 and not self.unseen
 
 
 REGISTRY: list[Statement] = []
@@ -138,7 +140,7 @@ def _register(
 
 def check_worlds(statement: Statement, worlds: Iterable[World]) -> Result:
     """Check an identity or an inequality in every world, and its broken variant too."""
-    result = Result(statement)
+    result, broken, seen = Result(statement), set[int](), set[int]()
     for world in (*worlds, *(make() for make in statement.sharp)):
         claims = list(_listed(statement.check(world)))
         if not claims:
@@ -147,7 +149,11 @@ def check_worlds(statement: Statement, worlds: Iterable[World]) -> Result:
         errors = [_error(statement.kind, c.left, c.right) for c in claims]
         result.violations += any(not e.size or not (e <= TOLERANCE).all() for e in errors)
         result.worst = max(result.worst, *(_worst(statement.kind, c) for c in claims))
-        result.caught += any(_is_caught(statement.kind, c) for c in claims)
+        caught = {place for place, c in enumerate(claims) if _is_caught(statement.kind, c)}
+        result.caught += bool(caught)
+        seen |= caught
+        broken |= {place for place, c in enumerate(claims) if c.broken is not None}
+    result.unseen = frozenset(broken - seen)
     return result
 
 

@@ -59,6 +59,15 @@ def test_what_is_false_or_untested_fails(kind, claim):
     assert not _checked(kind, claim).passed
 
 
+def test_each_claim_of_a_statement_needs_its_broken_variant_caught():
+    claims = [Claim(1.0, 1.0, 2.0), Claim(1.0, 1.0, 1.0)]
+    statement = Statement("0", "made up", "=", "made up", lambda world: claims)
+    result = check_worlds(statement, [random_world(0, 0)])
+    assert result.caught == 1
+    assert result.unseen == {1}
+    assert not result.passed
+
+
 @pytest.mark.parametrize(("kind", "claim"), [("=", Claim(3.0, 3.0, 2.0)), ("<=", Claim(1.0, 1.0, 0.5))])
 def test_what_is_true_and_tested_passes(kind, claim):
     assert _checked(kind, claim).passed
