@@ -23,6 +23,7 @@ SECTIONS = (
     "section6",
     "section7",
     "section8",
+    "printed",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -104,6 +105,29 @@ def mean_gap(world: World) -> Iterator[Claim]:
     for losses in (Heads(world).risk, Heads(world).excess):
         gap, probability = gaps(losses, world.groups_drawn)
         yield Claim(gap @ probability / bound, 1, 0.5)
+
+
+def _one_in_five(radius: float) -> World:
+    """A teacher without opinion; one group in five has two different documents: only the even part of losses counts."""
+    lists = [[0, 1, 0, 1, 0, 1]]
+    return line(
+        [0, 1], lists, teacher=np.zeros((1, 2)), size=2, few_rows=(0, 1, 0, 0, 0), groups_drawn=5, radius=radius
+    )
+
+
+@inequality(
+    "3.1",
+    "E2 alone, where labels decide nothing",
+    broken="/ 8",
+    uses=("bounds.theorem3.mean_bound",),
+    sharp=(partial(_one_in_five, 0.05), partial(_one_in_five, 100.0)),
+    every=50,
+)
+def even_part(world: World) -> Claim:
+    undecided = replace(world, teacher=np.zeros_like(world.teacher), hard=False)
+    gap, probability = gaps(Heads(undecided).excess, world.groups_drawn)
+    bound = mean_bound(*moments(undecided), world.groups_drawn).value
+    return Claim(gap @ probability / max(bound, 1e-12), 1, 1 / 8)
 
 
 @identity("3.1", "E sup(R - Rhat) = E sup(K - Khat)", broken="sample by sample, not on average")

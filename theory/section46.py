@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -83,15 +84,12 @@ def _fails(world: World, rng: np.random.Generator, groups: int, *, form: str) ->
     counts = rng.multinomial(groups, np.full(len(world.few), 1 / len(world.few)))
     fits = (counts @ heads.excess / groups).clip(0)
     local, floor, risks = _locality(world, groups), floor_of(world), target_risks(world)
-    ratio = float(kappa(*laws(world)).max())
-    shift = shift_of(world)
-    if form == "kappa":
-        given: dict[str, float] = {"kappa": ratio}
-        right = four_term_bound(0.0, local, None, floor, **given).value + ratio**2 * fits
-        broken = ratio * (fits + local.value) + floor
-    else:
-        right = four_term_bound(0.0, local, shift, floor).value + fits
-        broken = right - shift.value
+    shift, ratio = shift_of(world), float(kappa(*laws(world)).max())
+    given: dict[str, Any] = {"shift": None, "kappa": ratio} if form == "kappa" else {"shift": shift}
+    # The bound is a straight line in the fit, which differs from head to head.
+    least, more = (four_term_bound(fit, local, floor=floor, **given).value for fit in (0.0, 1.0))
+    right = least + (more - least) * fits
+    broken = ratio * (fits + local.value) + floor if form == "kappa" else right - shift.value
     return bool((risks > right).any()), bool((risks > broken).any())
 
 

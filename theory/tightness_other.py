@@ -121,9 +121,8 @@ def realistic_lines(seed: int) -> list[str]:
         vectors = math.sqrt(1 - cosine) * centre + math.sqrt(cosine) * noise
         found = GroupStatistics(float(radius), 1.0)
         found.add(vectors, rng.standard_normal((400, size)) * math.sqrt(2))
-        means, _ = found.moments()
-        spread = math.sqrt(max(means[5] - found.entropy**2, 0.0))
-        moments = Moments(*(float(x) for x in means[:5]), spread)
+        means, variances = found.moments()
+        moments = Moments(*(float(x) for x in means[:5]), math.sqrt(variances[5]))
         values = [uniform_bound(moments, found.head(), groups=10**p, delta=DELTA).value for p in range(3, 7)]
         lines.append(f"{cosine:20} {size:3} {radius:7}" + "".join(f"{v:9.3f}" for v in values))
     return lines
