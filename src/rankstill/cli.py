@@ -500,6 +500,9 @@ def diagnose(
     price: Annotated[float | None, typer.Option(help="Money for a teacher's call.")] = None,
     temperature: Temperature = 0.0,
     delta: Annotated[float, typer.Option(help="Probability with which any bound may fail.")] = 0.05,
+    worth: Annotated[
+        float, typer.Option(help="Share of what is at stake below which a difference is not worth paying for.")
+    ] = 0.02,
     seed: Seed = 1,
     on_short: OnShort = "drop",
     precision: Precision = "auto",
@@ -525,6 +528,7 @@ def diagnose(
         price,
         temperature,
         delta,
+        worth,
         seed,
         _option("on-short", on_short, ("refuse", "drop")),
         _option("precision", precision, PRECISIONS),

@@ -172,7 +172,7 @@ def training_side(place: Place) -> Side:
     """Say what trains: the queries and documents of the groups; without groups those of the training split.
 
     A collection without judgements, or without the training split, trains as a whole. Texts that a strategy edited are
-    left out: those that they are made of are the positives and what the other strategies draw.
+    left out, and so is what they were made of where only the edited form trains: look at the base strategy for that.
     """
     collection = Collection(place.training)
     everything = every(collection.queries), every(collection.documents)

@@ -34,8 +34,8 @@ def wasserstein_shift(
 
     Args:
         costs: (n,) W1 of each query under that cost, in units of score (`shift.w1_cost`); or one number in a list.
-        student_margin: B, which no |u| exceeds on either law: L·D_max/τ.
-        teacher_margin: B_g, which no |v| exceeds on either law.
+        student_margin: B, which no |u| exceeds among the documents of both laws together: L·D_max/τ.
+        teacher_margin: B_g, which no |v| exceeds among them.
         temperature: τ.
         entropy: H_mu of the teacher on the target, nats.
         shared_positive: k, if every group has one positive that both laws share and k - 1 documents drawn from the
@@ -55,7 +55,8 @@ def wasserstein_shift(
     factor = both / (2 * temperature)
     assumptions = [
         "the student's scores are Lipschitz in the distance that the cost is made of",
-        f"no student margin exceeds {student_margin:.4g} and no teacher margin {teacher_margin:.4g} on either law",
+        f"no student margin exceeds {student_margin:.4g} and no teacher margin {teacher_margin:.4g} among the "
+        "documents of both laws together",
     ]
     if shared_positive is None:
         assumptions.append("the documents of a group are drawn independently, from the strategy and from the target")

@@ -17,10 +17,10 @@ def advice(diagnosis: Json) -> str:
     """Write the paragraph from what `diagnosis.json` holds."""
     entries = {s["name"]: s for s in diagnosis["strategies"]}
     best = diagnosis["ranking"][0]
-    tied = [c["name"] for c in diagnosis["comparisons"] if not c["told_apart"]]
-    use = min([best, *tied], key=lambda name: (_spent(entries[name]), diagnosis["ranking"].index(name)))
+    equal = [c["name"] for c in diagnosis["comparisons"] if c["as_good"] or not c["told_apart"]]
+    use = min([best, *equal], key=lambda name: (_spent(entries[name]), diagnosis["ranking"].index(name)))
     sentences = [
-        _use(use, best, tied, entries, diagnosis),
+        _use(use, best, equal, entries, diagnosis),
         _cost(entries[use], entries),
         _sure(use, best, diagnosis),
         _bound(entries[use], diagnosis),
@@ -36,17 +36,18 @@ def _spent(entry: Entry) -> float:
     return float(cost["calls"] + 1e-3 * cost["drawing_seconds"])
 
 
-def _use(use: str, best: str, tied: Sequence[str], entries: dict[str, Entry], diagnosis: Json) -> str:
+def _use(use: str, best: str, equal: Sequence[str], entries: dict[str, Entry], diagnosis: Json) -> str:
     if len(entries) == 1:
         return f"Only {use} was diagnosed, so there is nothing to choose."
-    excess = entries[use]["probe"]["target"]
-    what = f"a linear head trained on its groups is {_nats(excess)} from the teacher on unseen lists"
-    if use == best and not tied:
+    learnt = _nats(entries[use]["probe"]["target"])
+    what = f"a linear head trained on its groups is {learnt} from the teacher on unseen lists"
+    others = [name for name in (best, *equal) if name != use]
+    if not others:
         return f"Use {use}: {what}, closer than with any other strategy here."
-    if use == best:
-        return f"Use {use}: {what}; {_names(tied)} cannot be told apart from it and cost no less."
-    others = [name for name in (best, *tied) if name != use]
-    return f"Use {use}: {what}; {_names(others)} cannot be told apart from it and cost more."
+    worth = f"{diagnosis['margin']:.2g} nats, {diagnosis['spec']['worth']:.0%} of what is at stake"
+    are, cost = ("is", "costs") if len(others) == 1 else ("are", "cost")
+    same = f"{_names(others)} {are} no better by more than {worth}, or cannot be told apart"
+    return f"Use {use}: {what}; {same}, and {cost} no less."
 
 
 def _cost(entry: Entry, entries: dict[str, Entry]) -> str:
@@ -63,16 +64,17 @@ def _cost(entry: Entry, entries: dict[str, Entry]) -> str:
 
 
 def _sure(use: str, best: str, diagnosis: Json) -> str:
-    """Say how far the next strategy is, and what would tell the two apart."""
-    against = [c for c in diagnosis["comparisons"] if c["name"] != use or use != best]
-    if not against:
+    """Say how far the chosen one is from the best, or the next one from it, and what would tell the two apart."""
+    if not diagnosis["comparisons"]:
         return ""
-    nearest = min(against, key=lambda c: abs(c["difference"]["mean"]))
-    d = nearest["difference"]
-    gap = f"{nearest['name']} is {d['mean']:+.3g} nats from {nearest['against']} ({_ends(d)}, {d['n']:,} queries)"
-    if nearest["told_apart"]:
-        return f"How sure: {gap}."
-    needed = nearest["queries_needed"]
+    named = {c["name"]: c for c in diagnosis["comparisons"]}
+    shown = named[use] if use != best else min(named.values(), key=lambda c: abs(c["difference"]["mean"]))
+    d = shown["difference"]
+    gap = f"{shown['name']} is {d['mean']:+.3g} nats from {shown['against']} ({_ends(d)}, {d['n']:,} queries)"
+    if shown["told_apart"]:
+        small = ", too little to pay for" if shown["as_good"] else ""
+        return f"How sure: {gap}{small}."
+    needed = shown["queries_needed"]
     return f"How sure: {gap}, which is no clear difference" + (
         f"; {needed:,} queries would show one of that size." if needed else "."
     )
@@ -125,9 +127,10 @@ def _nats(interval: Json) -> str:
 
 
 def _ends(interval: Json) -> str:
+    """Print an interval's ends; those of comparisons are wider than 95%, since there are several."""
     if interval["low"] is None or not math.isfinite(interval["low"]):
         return "no interval"
-    return f"95%: {interval['low']:.3g} to {interval['high']:.3g}"
+    return f"{interval['low']:.3g} to {interval['high']:.3g}"
 
 
 def _names(names: Sequence[str]) -> str:

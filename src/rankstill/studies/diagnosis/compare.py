@@ -191,32 +191,42 @@ def training_sd(rated: Sequence[Rated]) -> float | None:
     return math.sqrt(float(np.mean(np.square(known)))) if known else None
 
 
-def comparisons(order: Sequence[Rated], seed_sd: float | None, *, seed: int) -> list[Json]:
+def comparisons(order: Sequence[Rated], seed_sd: float | None, *, margin: float, delta: float, seed: int) -> list[Json]:
     """Compare the best strategy with each other one, paired by query, on the probe's held-out excess.
 
     Args:
         order: Best first.
         seed_sd: Standard deviation over trainings; None where unknown.
+        margin: Nats below which a difference is not worth paying for.
+        delta: The probability that any of the intervals misses; each gets its share (Bonferroni).
         seed: Of the bootstrap.
+
+    Returns:
+        For each other strategy its `difference` from the best; `told_apart` where the interval excludes 0;
+        `as_good` where it lies below the margin.
     """
+    level = 1 - delta / max(len(order) - 1, 1)
     best, found = order[0], []
     for other in order[1:]:
         common = sorted(best.target_excess.keys() & other.target_excess.keys())
         difference: NDArray[np.float64] = np.array([other.target_excess[q] - best.target_excess[q] for q in common])
         if len(common) >= 2:
-            found.append({"name": other.name, "against": best.name, **_compared(difference, seed_sd, seed)})
+            found.append(
+                {"name": other.name, "against": best.name, **_compared(difference, seed_sd, margin, level, seed)}
+            )
     return found
 
 
-def _compared(difference: NDArray[np.float64], seed_sd: float | None, seed: int) -> Json:
-    interval, sd = mean_interval(difference, seed=seed), float(difference.std(ddof=1))
+def _compared(difference: NDArray[np.float64], seed_sd: float | None, margin: float, level: float, seed: int) -> Json:
+    interval, sd = mean_interval(difference, seed=seed, level=level), float(difference.std(ddof=1))
     gap = abs(interval.mean)
     needed: dict[str, Any] = {"queries_needed": None, "seeds_needed": None}
     if gap > 0 and sd > 0:
         needed["queries_needed"] = queries_needed(gap, sd).number
         needed["seeds_needed"] = seeds_needed(gap, sd, len(difference), seed_sd).number if seed_sd else 1
     clear = interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
-    return {"difference": to_json(interval), "sd": sd, "told_apart": clear, **needed}
+    as_good = interval.high is not None and interval.high <= margin
+    return {"difference": to_json(interval), "sd": sd, "told_apart": clear, "as_good": as_good, **needed}
 
 
 def best_group_size(rated: Rated) -> Json | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def _diagnosis(spec: DiagnoseSpec, gathered: Gathered, rated: Sequence[Rated], c
     asked, distinct = scored_pairs(gathered)
     by_probe, by_score = ranked(rated), scored(rated)
     seed_sd = training_sd(rated)
+    margin = spec.worth * (math.log(2) - max(r.assessed.found["target_entropy"] for r in rated))
     return {
         "title": f"Which negatives are worth paying for: {gathered.training.open().manifest['spec']['name']}",
         "command": command,
@@ -73,7 +75,8 @@ def _diagnosis(spec: DiagnoseSpec, gathered: Gathered, rated: Sequence[Rated], c
         "ranking": [r.name for r in by_probe],
         "score_ranking": [r.name for r in by_score],
         "training_sd": seed_sd,
-        "comparisons": comparisons(by_probe, seed_sd, seed=spec.seed),
+        "margin": margin,
+        "comparisons": comparisons(by_probe, seed_sd, margin=margin, delta=spec.delta, seed=spec.seed),
         "crossovers": crossings(by_score, spec.delta),
         "mixtures": _mixtures(by_score, gathered, spec.seed),
         "hardware": hardware(),

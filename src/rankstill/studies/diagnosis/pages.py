@@ -167,6 +167,7 @@ def _choices(found: Json) -> Table | None:
     for c in found["comparisons"]:
         queries, seeds = c["queries_needed"], c["seeds_needed"]
         told = "told apart" if c["told_apart"] else "not told apart"
+        told += ", too little to pay for" if c["told_apart"] and c["as_good"] else ""
         needs = f"{queries:,} queries" if queries else "no number of queries"
         trainings = f"{seeds:,} trainings of each" if seeds else "no number of trainings"
         text = f"{signed(c['difference']['mean'])} nats"

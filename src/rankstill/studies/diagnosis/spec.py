@@ -71,6 +71,8 @@ class DiagnoseSpec:
         price: Money for a teacher's call; None where money does not matter.
         temperature: τ; 0 derives it from the spread of the scores of all strategies' groups.
         delta: The probability with which any bound may fail.
+        worth: A difference is not worth paying for if it is below this share of what is at stake: the excess of a
+            student that prefers nothing, log 2 - H_mu. Stated before anything is measured.
         seed: Of everything that is drawn.
         on_short: What to do with queries that have too few candidates.
         precision: Of models' bodies.
@@ -89,6 +91,7 @@ class DiagnoseSpec:
     price: float | None = None
     temperature: float = 0.0
     delta: float = 0.05
+    worth: float = 0.02
     seed: int = 1
     on_short: OnShort = "drop"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -106,6 +109,8 @@ class DiagnoseSpec:
             raise SpecError("groups of two documents hold one pair: nothing can be said of a strategy's spread")
         if not 0 < self.delta < 1:
             raise SpecError(f"delta is {self.delta}; it must be between 0 and 1")
+        if not 0 <= self.worth < 1:
+            raise SpecError(f"worth is {self.worth}; it is a share from 0 up to 1", hint="--worth 0.02 is the default")
         if self.temperature < 0 or not math.isfinite(self.temperature):
             raise SpecError(f"the temperature is {self.temperature}; it must be above 0, or 0 to derive it")
         if self.price is not None and not 0 <= self.price < math.inf:

@@ -40,7 +40,7 @@ def _table(*heads: str) -> Table:
 
 
 def _strategies(found: Json) -> Table:
-    table = _table("strategy", "diameter", "entropy", "W1 (null)", "suspected", "unseen lists", "calls", "s")
+    table = _table("strategy", "diameter", "entropy", "W1 (null)", "suspected", "unseen lists", "calls")
     for s in found["strategies"]:
         shift, fn, target, cost = s["shift"]["embeddings"], s["false_negatives"], s["probe"]["target"], s["cost"]
         table.add_row(
@@ -51,7 +51,6 @@ def _strategies(found: Json) -> Table:
             f"{100 * fn['share']['mean']:.1f}%" if fn else "–",
             f"{number(target['mean'])}, {ends(target['low'], target['high'])}" if target else "–",
             f"{cost['calls']:.3g}",
-            f"{cost['seconds']:.2g}" if cost["call_seconds"] else "–",
         )
     return table
 
@@ -84,6 +83,7 @@ def _remarks(found: Json) -> list[str]:
     for c in found["comparisons"]:
         d = c["difference"]
         told = "told apart" if c["told_apart"] else "not told apart"
+        told += ", too little to pay for" if c["told_apart"] and c["as_good"] else ""
         needed = f"{c['queries_needed']:,} queries show it" if c["queries_needed"] else "no number of queries shows it"
         seeds = f", {c['seeds_needed']:,} trainings of each" if c["seeds_needed"] else ""
         lines.append(
