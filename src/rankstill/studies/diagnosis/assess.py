@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from rankstill.candidates.strategy import Vectors
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
-from rankstill.files import Json, run_stage, to_json, write_json
+from rankstill.files import Json, read_manifest, run_stage, to_json, write_json
 from rankstill.groups.build import GROUPS
+from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.bounds.held_out import empirical_bernstein
 from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
 from rankstill.measures.intervals import mean_interval
@@ -26,7 +28,7 @@ from rankstill.measures.probe import fit
 from rankstill.measures.shift import shift_estimate, w1_embeddings, w1_scores
 from rankstill.measures.temperature import calibrated_temperature
 from rankstill.records import Groups, Pairs, write_parquet
-from rankstill.studies.diagnosis.held_out_probe import PROBED, Probed, probe
+from rankstill.studies.diagnosis.held_out_probe import PROBED, Probed, probe, shuffled
 from rankstill.studies.diagnosis.material import Material, material
 from rankstill.studies.diagnosis.target import Target
 from rankstill.studies.diagnosis.terms import RADII, target_entropy, terms
@@ -45,13 +47,14 @@ class AssessSpec:
         temperature: τ of the teacher, the same for all strategies.
         delta: The probability with which any bound of this strategy may fail.
         seed: Of the bootstrap, the probe's halves, and what is matched.
-        kappa: The largest ratio of target to sampled probability; None where it is unknown or infinite.
+        pair_ratio: How much likelier a pair is in the target than in the strategy's draw at most; None where it is
+            unknown or infinite.
     """
 
     temperature: float
     delta: float = 0.05
     seed: int = 1
-    kappa: float | None = None
+    pair_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Inputs:
             Vectors.open(self.documents),
             temperature=spec.temperature,
             seed=spec.seed,
+            stand_ins=bool(read_manifest(self.groups)["counts"]["stand_ins"]),
         )
 
 
@@ -128,14 +132,15 @@ def _measured(found: Material, spec: AssessSpec) -> tuple[Json, dict[str, NDArra
     summary = {
         "groups": len(found.groups),
         "size": found.groups.size,
+        "judged": found.shared > 0,
         "temperature": spec.temperature,
         "target_entropy": floor,
         **_locality(found, spec),
-        **_labels(found, spec),
+        **_labels(found),
         "shift": _shift(columns, spec),
         "probe": _probe(probed, columns, floor, spec),
-        "terms": [t.to_json() for t in terms(found, probed.fits, delta=spec.delta, kappa=spec.kappa)],
-        "variance": _variance(found, RADII[probed.chosen], spec),
+        "terms": [t.to_json() for t in terms(found, probed.fits, delta=spec.delta, pair_ratio=spec.pair_ratio)],
+        "variance": _variance(found, RADII[probed.chosen], seed=spec.seed),
     }
     return summary, columns
 
@@ -178,20 +183,15 @@ def _locality(found: Material, spec: AssessSpec) -> Json:
     }
 
 
-def _labels(found: Material, spec: AssessSpec) -> Json:
-    measured = entropy(found.scores, 1.0)
-    labels = found.groups.label
-    judged = bool((labels[:, 0] > 0).all())
-    negative = labels == 0
-    negative[:, 0] = False
-    raw = found.groups.score
+def _labels(found: Material) -> Json:
+    """Measure entropy, and what only judgements tell: the teacher's best of what was drawn is no positive."""
+    measured, groups = entropy(found.scores, 1.0), found.groups
+    judged = found.shared > 0
     return {
         "entropy": to_json(measured.pairwise_normalised),
         "listwise_entropy": to_json(measured.listwise_normalised),
-        "false_negatives": to_json(false_negative_rate(found.scores, labels)) if judged else None,
-        "mean_negative_score": float(raw[negative].mean()),
-        "mean_positive_score": float(raw[:, 0].mean()),
-        "calibration": to_json(calibrated_temperature(raw, labels)) if judged else None,
+        "false_negatives": to_json(false_negative_rate(found.scores, groups.label)) if judged else None,
+        "calibration": to_json(calibrated_temperature(groups.score, groups.label)) if judged else None,
     }
 
 
@@ -204,43 +204,57 @@ def _shift(columns: Mapping[str, NDArray[np.float64]], spec: AssessSpec) -> Json
 
 
 def _probe(probed: Probed, columns: Mapping[str, NDArray[np.float64]], floor: float, spec: AssessSpec) -> Json:
-    """Summarise the held-out excess; the bound holds for both halves' heads at once, and for all radii."""
+    """Summarise the held-out excess; None where there are fewer than two queries to tell from."""
     own, target = (columns[name][np.isfinite(columns[name])] for name in ("probe_own", "probe_target"))
-    if len(own) < 2 or len(target) < 2:
-        return {
-            "radius": RADII[probed.chosen],
-            "own": None,
-            "target": None,
-            "bound": None,
-            "training_sd": None,
-            "by_radius": [],
-        }
-    bound = empirical_bernstein(
-        target, highest=CLIP, delta=spec.delta, candidates=2 * len(RADII), clip=True, trivial=math.log(2) - floor
-    )
+    told = len(own) > 1 and len(target) > 1
+    bound = _held_out_bound(columns["probe_target"], probed.half, floor, spec)
     return {
         "radius": RADII[probed.chosen],
-        "own": to_json(mean_interval(own, seed=spec.seed)),
-        "target": to_json(mean_interval(target, seed=spec.seed)),
-        "bound": bound.to_json(),
+        "own": to_json(mean_interval(own, seed=spec.seed)) if told else None,
+        "target": to_json(mean_interval(target, seed=spec.seed)) if told else None,
+        "bound": bound.to_json() if bound else None,
         "training_sd": probed.training_sd if math.isfinite(probed.training_sd) else None,
         "by_radius": [
             {"radius": r, "fit": probed.fits[r], "own": float(np.nanmean(o)), "target": float(np.nanmean(t))}
             for r, o, t in zip(RADII, probed.own, probed.target, strict=True)
-        ],
+        ]
+        if told
+        else [],
     }
 
 
-def _variance(found: Material, radius: float, spec: AssessSpec) -> Json | None:
-    """Split the variance of the probe's excess between queries, documents and pairs, the positive left out [3.3]."""
-    if found.groups.size < 5 or len(found.groups) < 3:
+def _held_out_bound(
+    target: NDArray[np.float64], half: NDArray[np.int8], floor: float, spec: AssessSpec
+) -> Bound | None:
+    """Bound each head's risk by the half that it did not learn from, at all radii at once; then take the mean.
+
+    Not by both halves together: the heads depend on one another's tests. None where a half has fewer than two queries.
+    """
+    tests = [target[(half == which) & np.isfinite(target)] for which in (0, 1)]
+    if min(map(len, tests)) < 2:
         return None
-    rows = np.arange(min(len(found.groups), PROBED // 4))
-    bags = found.bags(rows)
-    student = bags.student_scores(fit(bags, radius).weight)[:, 1:]
-    teacher = bags.scores[:, 1:]
-    u = student[:, :, None] - student[:, None, :]
-    v = teacher[:, :, None] - teacher[:, None, :]
-    loss = np.logaddexp(0, u) - u / (1 + np.exp(-v))
-    parts: Json = to_json(variance_parts(loss))
+    first, second = (
+        empirical_bernstein(
+            test, highest=CLIP, delta=spec.delta, candidates=2 * len(RADII), clip=True, trivial=math.log(2) - floor
+        )
+        for test in tests
+    )
+    terms_ = {name: (value + second.terms[name]) / 2 for name, value in first.terms.items()}
+    said = "what is bounded is the mean risk of two heads, each tested on the queries that the other learnt from"
+    return replace(first, terms=terms_, assumptions=(*first.assumptions, said))
+
+
+def _variance(found: Material, radius: float, *, seed: int) -> Json | None:
+    """Split the variance of a head's loss between queries, documents and pairs [3.3], on groups it did not learn from.
+
+    The shared positive is left out: the others are alike.
+    """
+    learnt, held_out = np.array_split(shuffled(found, seed=seed)[: PROBED // 2], 2)
+    if found.groups.size - found.shared < 4 or len(held_out) < 2:
+        return None
+    head, bags = fit(found.bags(np.sort(learnt)), radius), found.bags(np.sort(held_out))
+    u, v = (
+        s[:, found.shared :, None] - s[:, None, found.shared :] for s in (bags.student_scores(head.weight), bags.scores)
+    )
+    parts: Json = to_json(variance_parts(np.logaddexp(0, u) - expit(v) * u))
     return parts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from rankstill.errors import SpecError
 from rankstill.files import Json, to_json
-from rankstill.measures.intervals import mean_interval
+from rankstill.measures.intervals import Interval, mean_interval
 from rankstill.measures.prescriptions.choice import Crossover, Strategy, StrategyScore, TailLaw, crossover
 from rankstill.measures.prescriptions.choice import strategy_scores as score
 from rankstill.measures.prescriptions.group_size import VarianceParts, group_size
@@ -27,7 +28,7 @@ from rankstill.studies.diagnosis.spec import Budget
 
 @dataclass(frozen=True)
 class Option:
-    """One way to bound a strategy: at a radius, the shift by W1 [4.1] or by kappa squared [4.3].
+    """One way to bound a strategy: at a radius, the shift by W1 [4.1] or by the ratio of pairs [4.3].
 
     Attributes:
         strategy: With the terms of that way.
@@ -49,7 +50,7 @@ class Rated:
     Attributes:
         assessed: What was found.
         budget: What may be spent.
-        delta: The probability with which its bound may fail.
+        delta: The probability with which its bound may fail at one radius; the best of all radii is taken.
     """
 
     assessed: Assessed
@@ -100,11 +101,12 @@ class Rated:
         found = []
         for t in self.assessed.found["terms"]:
             law = TailLaw(**t["law"])
-            forms = [(1.0, t["shift"])] + ([(self.kappa**2, 0.0)] if self.kappa is not None else [])
-            for factor, shift in forms:
+            forms = {"W1": (1.0, t["shift"])}
+            if self.pair_ratio is not None:
+                forms["kappa"] = (self.pair_ratio, 0.0)
+            for by, (factor, shift) in forms.items():
                 scaled = TailLaw(*(factor * part for part in (law.mean, law.moment, law.span)))
                 made = Strategy(self.name, self._cost, factor * t["fit"], shift, scaled)
-                by = "W1" if len(forms) == 1 or (factor, shift) == forms[0] else "kappa"
                 found.append(Option(made, self._scored(made), t, by))
         return found
 
@@ -117,10 +119,10 @@ class Rated:
         return min((n for n in each if n is not None), default=None)
 
     @property
-    def kappa(self) -> float | None:
-        """The largest ratio of target to sampled probability; None where it is unknown or infinite."""
+    def pair_ratio(self) -> float | None:
+        """How much likelier a pair is in the target at most; None where it is unknown or infinite."""
         ratio = self.assessed.kappa
-        return None if ratio is None else ratio["largest"]
+        return None if ratio is None else ratio["pairs"]
 
     def _scored(self, made: Strategy) -> StrategyScore:
         # Not one group is refused by `groups`, in words of its own.
@@ -162,8 +164,18 @@ class Rated:
 
 
 def ranked(rated: Sequence[Rated]) -> list[Rated]:
-    """Sort strategies by the probe's mean excess on the target, which was measured; those without one come last."""
-    return sorted(rated, key=lambda r: float(np.mean(list(r.target_excess.values()))) if r.target_excess else math.inf)
+    """Sort strategies by the probe's mean excess on the target; those without one come last.
+
+    The mean is over the queries that all of them have: who dropped the hard ones is no better for it.
+    """
+    queries = [r.target_excess.keys() for r in rated if r.target_excess]
+    common = sorted(set.intersection(*map(set, queries))) if queries else []
+
+    def mean(one: Rated) -> float:
+        excess = one.target_excess
+        return float(np.mean([excess[q] for q in common or excess])) if excess else math.inf
+
+    return sorted(rated, key=mean)
 
 
 def scored(rated: Sequence[Rated]) -> list[Rated]:
@@ -171,11 +183,15 @@ def scored(rated: Sequence[Rated]) -> list[Rated]:
     return sorted(rated, key=lambda r: r.score.total)
 
 
-def crossings(order: Sequence[Rated], delta: float) -> list[Json]:
-    """Find where neighbours by score overtake each other (theory 8.2); what is spent once is left out."""
+def crossings(order: Sequence[Rated]) -> list[Json]:
+    """Find where neighbours by score overtake each other (theory 8.2), each at the radius that is best at the budget.
+
+    What is spent once is left out.
+    """
     found = []
     for first, second in pairwise(order):
-        one: Crossover = crossover(first.strategy, second.strategy, delta)
+        # It gives each of the two half of what it is given.
+        one: Crossover = crossover(first.strategy, second.strategy, 2 * first.delta)
         # Below one group there is nothing to buy.
         least = max(first.strategy.cost, second.strategy.cost)
         late = [i for i, budget in enumerate(one.budgets) if budget >= least]
@@ -196,14 +212,14 @@ def comparisons(order: Sequence[Rated], seed_sd: float | None, *, margin: float,
 
     Args:
         order: Best first.
-        seed_sd: Standard deviation over trainings; None where unknown.
+        seed_sd: Standard deviation over training sets of the mean excess of one strategy; None where unknown.
         margin: Nats below which a difference is not worth paying for.
         delta: The probability that any of the intervals misses; each gets its share (Bonferroni).
         seed: Of the bootstrap.
 
     Returns:
-        For each other strategy its `difference` from the best; `told_apart` where the interval excludes 0;
-        `as_good` where it lies below the margin.
+        For each other strategy its `difference` from the best, whose interval is over queries and over training sets
+        (theory 8.5); `told_apart` where it excludes 0; `as_good` where it lies below the margin.
     """
     level = 1 - delta / max(len(order) - 1, 1)
     best, found = order[0], []
@@ -218,23 +234,40 @@ def comparisons(order: Sequence[Rated], seed_sd: float | None, *, margin: float,
 
 
 def _compared(difference: NDArray[np.float64], seed_sd: float | None, margin: float, level: float, seed: int) -> Json:
-    interval, sd = mean_interval(difference, seed=seed, level=level), float(difference.std(ddof=1))
+    n, sd, noise = len(difference), float(difference.std(ddof=1)), seed_sd or 0.0
+    interval = _widened(mean_interval(difference, seed=seed, level=level), math.sqrt(2) * noise, level)
     gap = abs(interval.mean)
     needed: dict[str, Any] = {"queries_needed": None, "seeds_needed": None}
     if gap > 0 and sd > 0:
-        needed["queries_needed"] = queries_needed(gap, sd).number
-        needed["seeds_needed"] = seeds_needed(gap, sd, len(difference), seed_sd).number if seed_sd else 1
+        # More queries are also a larger training set, whose noise falls just as theirs does.
+        needed["queries_needed"] = queries_needed(gap, math.hypot(sd, math.sqrt(2 * n) * noise), level=level).number
+        needed["seeds_needed"] = seeds_needed(gap, sd, n, noise, level=level).number
     clear = interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
     as_good = interval.high is not None and interval.high <= margin
     return {"difference": to_json(interval), "sd": sd, "told_apart": clear, "as_good": as_good, **needed}
 
 
+def _widened(interval: Interval, sd: float, level: float) -> Interval:
+    """Add a variance that the queries know nothing of."""
+    if interval.low is None or interval.high is None:
+        return interval
+    more = NormalDist().inv_cdf((1 + level) / 2) * sd
+    low, high = (math.hypot(end - interval.mean, more) for end in (interval.low, interval.high))
+    return replace(interval, low=interval.mean - low, high=interval.mean + high)
+
+
 def best_group_size(rated: Rated) -> Json | None:
-    """Choose k for seconds of drawing and scoring (theory 8.6); None where nothing is known of a document's cost."""
-    parts, cost = rated.assessed.found["variance"], rated.assessed.cost
-    if parts is None or not cost.call:
+    """Choose k for seconds of drawing and scoring (theory 8.6).
+
+    None where a document's cost is unknown, or nothing, as where a wider list is scored whatever k is.
+    """
+    found, cost = rated.assessed.found, rated.assessed.cost
+    parts, positives = found["variance"], 1 if found["judged"] else 0
+    if parts is None or not cost.call or len(rated.assessed.paid) > 1:
         return None
-    # The positive is scored whatever k is.
-    per_query = cost.drawing + cost.call
-    found = group_size(VarianceParts(**parts), per_query, cost.call)
-    return {"size": found.size, "unrounded": found.unrounded if math.isfinite(found.unrounded) else None}
+    # Positives are scored whatever k is, and are no part of the variance.
+    drawn = found["size"] - positives
+    per_query = cost.drawing + max(cost.calls - drawn, 0.0) * cost.call
+    best = group_size(VarianceParts(**parts), per_query, cost.call)
+    unrounded = best.unrounded + positives
+    return {"size": best.size + positives, "unrounded": unrounded if math.isfinite(unrounded) else None}

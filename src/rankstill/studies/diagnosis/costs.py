@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankstill.errors import SpecError
 from rankstill.files import COST, read_manifest
@@ -17,8 +18,6 @@ from rankstill.records import Groups, Pairs
 from rankstill.studies.diagnosis.spec import Unit
 from rankstill.studies.steps import Negatives
 
-_VECTORS = "-document-vectors"
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -26,10 +25,10 @@ class Cost:
 
     Attributes:
         calls: Pairs that the teacher has to score, the wider list included.
-        drawing: Seconds of drawing, without the teacher.
+        drawing: Seconds of drawing, without the teacher; an index that is made on the way counts as part of it.
         call: Seconds of a call; None where no call was made (all scores were in a store, or in a file).
         price: Money for a call; None where it does not matter.
-        once: Seconds that are spent once whatever the number of groups, such as encoding the collection.
+        once: Seconds that are spent once whatever the number of groups: encoding the whole collection.
     """
 
     calls: float
@@ -52,10 +51,15 @@ class Cost:
         """In the unit of a budget; never 0, since nothing is drawn for nothing.
 
         Raises:
-            SpecError: The budget is in money, and a call has no price.
+            SpecError: The budget is in money, and a call has no price; or in seconds, and no call was timed.
         """
         if unit == "groups":
             return 1.0
+        if unit == "seconds" and self.call is None:
+            raise SpecError(
+                "a budget of seconds needs a teacher's call that was timed, and all scores were known already",
+                hint="give the budget in calls or groups, or diagnose into a new folder",
+            )
         cost = {"calls": self.calls, "seconds": self.seconds, "money": self.money}[unit]
         if cost is None:
             raise SpecError("a budget of money needs the price of a teacher's call", hint="--price 0.0002")
@@ -82,12 +86,16 @@ def cost_of(made: Negatives, call: float | None, price: float | None) -> Cost:
         price: Money for a call.
     """
     groups = max(len(Groups.read(made.groups / GROUPS)), 1)
-    pairs = np.unique(np.concatenate([Pairs.read(folder / "scores.parquet").key() for folder in made.paid()]))
     # What `draw` made for the candidates stands beside them.
     stages = [p.parent for p in sorted(made.candidates.parent.glob(f"{made.candidates.name}*/{COST}"))]
-    once = sum(_seconds(stage) for stage in stages if stage.name.endswith(_VECTORS))
-    drawing = sum(_seconds(s) for s in stages if not _is_score(s) and not s.name.endswith(_VECTORS))
-    return Cost(len(pairs) / groups, drawing / groups, call, price, once)
+    once = sum(_seconds(stage) for stage in stages if _is_whole(stage))
+    drawing = sum(_seconds(s) for s in stages if not _is_score(s) and not _is_whole(s))
+    return Cost(len(paid_pairs(made.paid())) / groups, drawing / groups, call, price, once)
+
+
+def paid_pairs(folders: Iterable[Path]) -> NDArray[np.uint64]:
+    """Number the distinct pairs of some stages of scoring."""
+    return np.unique(np.concatenate([Pairs.read(folder / "scores.parquet").key() for folder in folders]))
 
 
 def call_seconds(folders: Iterable[Path]) -> float | None:
@@ -100,6 +108,12 @@ def call_seconds(folders: Iterable[Path]) -> float | None:
 
 def _is_score(folder: Path) -> bool:
     return bool(read_manifest(folder)["stage"] == "score")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether all documents of a collection were encoded there, however many queries there are."""
+    manifest = read_manifest(folder)
+    return bool(manifest["stage"] == "encode" and manifest["inputs"]["rows"] == "all")
 
 
 def _seconds(folder: Path) -> float:

@@ -28,6 +28,7 @@ from rankstill.studies.diagnosis.compare import (
 from rankstill.studies.diagnosis.gather import Gathered, gather, scored_pairs
 from rankstill.studies.diagnosis.mixtures import mixture_of
 from rankstill.studies.diagnosis.spec import DIAGNOSIS, Budget, DiagnoseSpec
+from rankstill.studies.diagnosis.terms import RADII
 
 _POINTS = 400
 
@@ -48,7 +49,7 @@ def diagnose(spec: DiagnoseSpec, out: Path, *, command: str = "") -> Json:
     """
     gathered = gather(spec, out)
     budget = spec.budget or Budget(float(gathered.all_queries), "groups")
-    rated = [Rated(s, budget, spec.delta / len(spec.strategies)) for s in gathered.strategies]
+    rated = [Rated(s, budget, gathered.how.delta / len(RADII)) for s in gathered.strategies]
     found = _diagnosis(spec, gathered, rated, command)
     found["advice"] = advice(found)
     write_json(out / DIAGNOSIS, found)
@@ -77,7 +78,7 @@ def _diagnosis(spec: DiagnoseSpec, gathered: Gathered, rated: Sequence[Rated], c
         "training_sd": seed_sd,
         "margin": margin,
         "comparisons": comparisons(by_probe, seed_sd, margin=margin, delta=spec.delta, seed=spec.seed),
-        "crossovers": crossings(by_score, spec.delta),
+        "crossovers": crossings(by_score),
         "mixtures": _mixtures(by_score, gathered, spec.seed),
         "hardware": hardware(),
         "versions": versions(),
@@ -139,6 +140,8 @@ def _mixtures(order: Sequence[Rated], gathered: Gathered, seed: int) -> list[Jso
             seed=seed,
         )
         if mixed is not None:
+            # A bound by kappa may be smaller than that of any mixture, which has none.
+            better = terms["fit"] + float(mixed.total.min()) < min(first.score.total, other.score.total)
             found.append(
                 {
                     "first": first.name,
@@ -146,7 +149,7 @@ def _mixtures(order: Sequence[Rated], gathered: Gathered, seed: int) -> list[Jso
                     "shares": mixed.shares.tolist(),
                     "total": mixed.total.tolist(),
                     "best": mixed.best,
-                    "helps": mixed.mixing_helps,
+                    "helps": mixed.mixing_helps and better,
                 }
             )
     return found

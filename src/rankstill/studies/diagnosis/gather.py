@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from rankstill.errors import DataError
 from rankstill.files import Json
 from rankstill.groups.build import GROUPS
 from rankstill.measures.temperature import default_temperature
-from rankstill.records import Groups, Pairs
+from rankstill.records import Groups
 from rankstill.students.train import set_threads
 from rankstill.studies.diagnosis.assess import ASSESSMENT, AssessSpec, Inputs, assess
-from rankstill.studies.diagnosis.costs import Cost, call_seconds, cost_of
+from rankstill.studies.diagnosis.costs import Cost, call_seconds, cost_of, paid_pairs
 from rankstill.studies.diagnosis.ratio import largest_ratio
 from rankstill.studies.diagnosis.spec import DiagnoseSpec
 from rankstill.studies.diagnosis.target import Target, TargetSpec, make_target
@@ -33,6 +34,7 @@ class Assessed:
         folder: The stage `assess`.
         found: What `assessment.json` holds.
         cost: Of one group.
+        paid: The folders of all scores that it took.
         kappa: See `largest_ratio`; None where the strategy's law is not known.
     """
 
@@ -41,6 +43,7 @@ class Assessed:
     folder: Path
     found: Json
     cost: Cost
+    paid: list[Path]
     kappa: Json | None
 
 
@@ -83,6 +86,11 @@ def gather(spec: DiagnoseSpec, out: Path) -> Gathered:
     tables = [Groups.read(m.groups / GROUPS) for m in made]
     if not all(len(table) for table in tables):
         raise DataError("a strategy has no group at all", hint="lower --size, or raise --depth")
+    if not len(reduce(np.intersect1d, (table.query for table in tables))):
+        raise DataError(
+            "no query has groups of all these strategies, so nothing can be compared",
+            hint="diagnose them apart, lower --size, or raise --depth",
+        )
     temperature = spec.temperature or default_temperature(np.concatenate([table.score for table in tables]))
     encoder = Encoder(spec.model, precision=spec.precision)
     encoder.keep_in(out / "store")
@@ -91,12 +99,11 @@ def gather(spec: DiagnoseSpec, out: Path) -> Gathered:
     found = []
     for m, table in zip(made, tables, strict=True):
         inputs = _encoded(training, m, table, target, target_scores, encoder)
-        ratio = largest_ratio(training, m, target, spec)
-        folder = assess(
-            m.groups.with_name("assessment"), inputs, replace(how, kappa=ratio["largest"] if ratio else None)
-        )
+        ratio = largest_ratio(training, m, table.query, target, spec)
+        asked = replace(how, pair_ratio=ratio["pairs"] if ratio else None)
+        folder = assess(m.groups.with_name("assessment"), inputs, asked)
         summary = json.loads((folder / ASSESSMENT).read_text("utf-8"))
-        found.append(Assessed(m.strategy, inputs, folder, summary, cost_of(m, call, spec.price), ratio))
+        found.append(Assessed(m.strategy, inputs, folder, summary, cost_of(m, call, spec.price), m.paid(), ratio))
     return Gathered(training, len(everything.split.train), teacher.name, target, how, found)
 
 
@@ -131,6 +138,6 @@ def _encoded(
 
 
 def scored_pairs(gathered: Gathered) -> tuple[int, int]:
-    """Count the pairs that all strategies asked for, and the distinct ones that the teacher scored for them."""
-    keys = [Pairs.read(s.inputs.groups.parent / "scores" / "scores.parquet").key() for s in gathered.strategies]
+    """Count the pairs that all strategies asked for, wider lists included, and the distinct ones among them."""
+    keys = [paid_pairs(s.paid) for s in gathered.strategies]
     return sum(map(len, keys)), len(np.unique(np.concatenate(keys)))

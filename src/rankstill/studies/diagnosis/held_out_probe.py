@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rankstill.measures.probe import Probe, fit
 from rankstill.randomness import rng_for
-from rankstill.studies.diagnosis.material import Index, Material
+from rankstill.studies.diagnosis.material import BLOCK, Index, Material
 from rankstill.studies.diagnosis.terms import RADII
 
 PROBED = 4096
@@ -23,10 +23,11 @@ class Probed:
     """Excess by radius, in nats.
 
     Attributes:
-        fits: Of heads fitted to all probed groups, on those groups.
+        fits: Of heads fitted to all probed groups: the mean over all groups, probed or not, as the bound wants it.
         own: (radii, n) on the strategy's own groups, each from a head fitted to the other half; NaN for those that were
             not probed.
         target: (radii, n) on the positive and the target sample of the same queries; NaN also where there is none.
+        half: (n,) which half a group is in, 0 or 1; -1 for those that were not probed.
         chosen: Which radius has the smallest mean on the strategy's own held-out groups. The target has no say.
         training_sd: Standard deviation of the mean excess on the target over training sets of the probed size: from two
             disjoint thirds of them, judged on the last; one degree of freedom only. NaN for fewer than nine groups.
@@ -35,6 +36,7 @@ class Probed:
     fits: dict[float, float]
     own: NDArray[np.float64]
     target: NDArray[np.float64]
+    half: NDArray[np.int8]
     chosen: int
     training_sd: float
 
@@ -46,18 +48,32 @@ def probe(material: Material, *, seed: int) -> Probed:
         material: The strategy's groups and target pool.
         seed: Of the choice of groups, and of the halves.
     """
-    n = len(material.groups)
-    rows: Index = np.sort(rng_for(seed, "probed").permutation(n)[:PROBED])
-    halves = np.array_split(rng_for(seed, "halves").permutation(rows), 2)
+    n, order = len(material.groups), shuffled(material, seed=seed)[:PROBED]
+    half, halves = np.full(n, -1, np.int8), np.array_split(order, 2)
     own, target = np.full((2, len(RADII), n), np.nan)
-    for learnt, held_out in (halves, halves[::-1]):
+    for which, (learnt, held_out) in enumerate((halves[::-1], halves)):
+        half[halves[which]] = which
         if len(learnt) and len(held_out):
             _cross(material, np.sort(learnt), np.sort(held_out), own, target)
-    everything = material.bags(rows)
-    heads = _heads(material, rows)
-    fits = {r: float(head.excess(everything).mean()) for r, head in zip(RADII, heads, strict=True)}
-    chosen = int(np.argmin(np.nanmean(own[:, rows], axis=1))) if len(rows) > 1 else 0
-    return Probed(fits, own, target, chosen, _training_sd(material, rows, RADII[chosen], seed))
+    chosen = int(np.argmin(np.nanmean(own[:, order], axis=1))) if len(order) > 1 else 0
+    return Probed(_fits(material, order), own, target, half, chosen, _training_sd(material, order, RADII[chosen]))
+
+
+def shuffled(material: Material, *, seed: int) -> Index:
+    """Order groups by chance, queries alike for all strategies: what one of them dropped moves none of the others."""
+    query = material.groups.query
+    found: Index = np.argsort(rng_for(seed, "probed").random(int(query.max()) + 1)[query], kind="stable")
+    return found
+
+
+def _fits(material: Material, order: Index) -> dict[float, float]:
+    """Fit to the groups listed; average over all there are, a block at a time."""
+    heads, sums = _heads(material, np.sort(order)), np.zeros(len(RADII))
+    n = len(material.groups)
+    for start in range(0, n, BLOCK):
+        bags = material.bags(np.arange(start, min(start + BLOCK, n)))
+        sums += [head.excess(bags).sum() for head in heads]
+    return {radius: float(total) / n for radius, total in zip(RADII, sums, strict=True)}
 
 
 def _cross(
@@ -75,11 +91,11 @@ def _cross(
                 target[i, part.rows[which]] = head.excess(there)
 
 
-def _training_sd(material: Material, rows: Index, radius: float, seed: int) -> float:
+def _training_sd(material: Material, order: Index, radius: float) -> float:
     """Compare two heads from disjoint thirds on the last third's target pools; the variance falls with their size."""
-    thirds = np.array_split(rng_for(seed, "thirds").permutation(rows), 3)
+    thirds = np.array_split(order, 3)
     pools = [(part, np.flatnonzero(np.isin(part.rows, thirds[2]))) for part in material.matched]
-    if len(rows) < 9 or not any(len(which) for _, which in pools):
+    if len(order) < 9 or not any(len(which) for _, which in pools):
         return math.nan
     heads = [fit(material.bags(np.sort(third)), radius, iterations=_ITERATIONS) for third in thirds[:2]]
     bags = [material.target_bags(part, which) for part, which in pools if len(which)]

@@ -28,7 +28,7 @@ class Matched:
 
     Attributes:
         rows: (n,) rows of the groups.
-        drawn: (n, m) columns of those groups: a random choice of their negatives.
+        drawn: (n, m) columns of those groups: a random choice of what the strategy drew.
         docs: (2, n, m) documents of the two target samples.
         scores: (2, n, m) the teacher's scores of them, over τ.
     """
@@ -52,6 +52,8 @@ class Material:
         scores: (n, k) teacher scores over τ.
         queries, documents: Vectors.
         matched: The queries that have a target pool, by the number of documents compared.
+        shared: How many leading documents of a group the strategy and the target have in common: 1, the judged
+            positive; 0 where the teacher's best of what the strategy drew stands in for it.
     """
 
     groups: Groups
@@ -59,6 +61,7 @@ class Material:
     queries: Vectors
     documents: Vectors
     matched: list[Matched]
+    shared: int = 1
 
     def vectors(self, docs: NDArray[Any]) -> NDArray[np.float32]:
         """Look up the unit vectors of a matrix of documents: (n, k, D)."""
@@ -69,11 +72,15 @@ class Material:
         return Bags(self.queries.unit(self.groups.query[rows]), self.vectors(self.groups.doc[rows]), self.scores[rows])
 
     def target_bags(self, part: Matched, which: NDArray[Any]) -> Bags:
-        """Make bags of the positive and the first target sample, for some of the matched queries."""
+        """Make bags of the shared positive and the first target sample, for some of the matched queries."""
         rows = part.rows[which]
-        docs = np.concatenate([self.groups.doc[rows, :1], part.docs[0][which]], axis=1)
-        scores = np.concatenate([self.scores[rows, :1], part.scores[0][which]], axis=1)
+        docs = np.concatenate([self.groups.doc[rows, : self.shared], part.docs[0][which]], axis=1)
+        scores = self.target_scores(part)[which]
         return Bags(self.queries.unit(self.groups.query[rows]), self.vectors(docs), scores)
+
+    def target_scores(self, part: Matched) -> NDArray[np.float64]:
+        """Give the teacher's scores, over τ, of the shared positive and the first target sample."""
+        return np.concatenate([self.scores[part.rows, : self.shared], part.scores[0]], axis=1)
 
 
 def material(
@@ -86,6 +93,7 @@ def material(
     *,
     temperature: float,
     seed: int,
+    stand_ins: bool = False,
 ) -> Material:
     """Match groups with the target samples of their queries.
 
@@ -97,20 +105,24 @@ def material(
         queries: Vectors of the queries.
         documents: Vectors of all documents of both.
         temperature: τ.
-        seed: Of the choice among a group's negatives, where the target pool has fewer.
+        seed: Of the choice among a group's documents, where the target pool has fewer.
+        stand_ins: Whether the groups' first documents are no judged positives, but drawn like the others.
 
     Raises:
         MissingScores: A document of the target pool has no score.
     """
     score = lookup(collection, target_scores, target.query, target.doc).astype(np.float64) / temperature
     rows = {int(query): row for row, query in enumerate(groups.query)}
+    shared = 0 if stand_ins else 1
     found: dict[int, list[tuple[int, slice]]] = {}
     for query, span in target.per_query().items():
         if query in rows:
             found.setdefault((span.stop - span.start) // 2, []).append((rows[query], span))
     matched = []
     for each, places in sorted(found.items(), reverse=True):
-        size = min(each, groups.size - 1)
+        size = min(each, groups.size - shared)
+        if shared + size < 2:
+            continue  # One document makes no pair.
         order = [i for i, _ in sorted(enumerate(places), key=lambda place: place[1][0])]
         rows_ = np.array([places[i][0] for i in order])
         spans = [places[i][1] for i in order]
@@ -119,6 +131,6 @@ def material(
         docs = np.array([[target.doc[a:b] for a, b in half] for half in halves])
         scores = np.array([[score[a:b] for a, b in half] for half in halves])
         rng = rng_for(seed, "matched", size)
-        columns = np.array([1 + np.sort(rng.permutation(groups.size - 1)[:size]) for _ in spans])
+        columns = np.array([shared + np.sort(rng.permutation(groups.size - shared)[:size]) for _ in spans])
         matched.append(Matched(rows_, columns, docs, scores))
-    return Material(groups, groups.score.astype(np.float64) / temperature, queries, documents, matched)
+    return Material(groups, groups.score.astype(np.float64) / temperature, queries, documents, matched, shared)

@@ -65,8 +65,8 @@ def mixture_of(
 
 
 def _shuffled(given: Material, rows: Index, rng: np.random.Generator) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """List some groups' negatives and their scores in random order: groups may hold the hardest first."""
-    order = rng.permuted(np.tile(np.arange(1, given.groups.size), (len(rows), 1)), axis=1)
+    """List what was drawn for some groups, and the scores, in random order: groups may hold the hardest first."""
+    order = rng.permuted(np.tile(np.arange(given.shared, given.groups.size), (len(rows), 1)), axis=1)
     docs = np.take_along_axis(given.groups.doc[rows], order, axis=1)
     return docs, np.take_along_axis(given.scores[rows], order, axis=1)
 

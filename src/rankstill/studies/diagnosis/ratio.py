@@ -2,6 +2,10 @@
 
 Strategies that draw uniformly from a range of ranks are asked for the whole range; `random` draws from all documents.
 Of the others only the probabilities of the documents that they drew are known, and kappa is a maximum over all.
+
+Either law draws a pair without replacement. If the strategy draws from a documents, b of which are the pool, a pair of
+the pool is a(a-1)/(b(b-1)) times as likely in the target: a little more than kappa² = (a/b)² of theory [4.3], which
+takes the two documents of a pair to be independent.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankstill.candidates import open_strategy
 from rankstill.candidates.random import Random
@@ -19,56 +24,63 @@ from rankstill.candidates.sample import CANDIDATES, Given, SampleSpec, sample
 from rankstill.files import MANIFEST, Json
 from rankstill.measures.shift import aligned, kappa
 from rankstill.records import Candidates, Rows
-from rankstill.runs.run_files import read_run
 from rankstill.studies.diagnosis.spec import DiagnoseSpec
-from rankstill.studies.diagnosis.target import Target
+from rankstill.studies.diagnosis.target import Target, pools, positives_and_copies
 from rankstill.studies.steps import Negatives, Training
 
-_NONE = np.empty(0, np.uint32)
+Sizes = list[tuple[float, int, int]]
+"""Of each query: kappa, a (documents that the strategy draws from) and b (documents of the pool)."""
 
 
-def largest_ratio(training: Training, made: Negatives, target: Target, spec: DiagnoseSpec) -> Json | None:
-    """Compute kappa of every query whose list is known.
+def largest_ratio(
+    training: Training, made: Negatives, grouped: Rows, target: Target, spec: DiagnoseSpec
+) -> Json | None:
+    """Compute kappa of every query that has a group and a list.
+
+    Args:
+        training: The collection and the queries diagnosed.
+        made: The strategy's folders.
+        grouped: The queries that it made groups for.
+        target: The target pool.
+        spec: Depth and seed of the draw.
 
     Returns:
-        `largest` over queries (null where infinite), `mean` of the finite ones, `infinite_share` of queries, `queries`;
-        None where the strategy's law is not known.
+        `largest` over queries (null where infinite), `mean` of the finite ones, `infinite_share` of queries, `queries`,
+        `pairs`: the largest ratio of a pair's probabilities (null where infinite); None where the strategy's law is not
+        known.
     """
-    pools = _pools(training, target)
     strategy = open_strategy(made.strategy)
+    if not isinstance(strategy, Random | Ranked):
+        return None
+    opened = training.open()
+    without = positives_and_copies(opened, training.split.judged, grouped)
+    asked = set(grouped.tolist())
+    pool = {query: docs for query, docs in pools(target.lists, without).items() if query in asked}
     if isinstance(strategy, Random):
-        ratios = _of_random(training, pools)
-    elif isinstance(strategy, Ranked):
-        ratios = _of_range(_range(training, made, strategy, spec), pools)
+        everything = len(opened.documents)
+        allowed = ((everything - len(without.get(query, ())), len(docs)) for query, docs in pool.items())
+        sizes = [(a / b, a, b) for a, b in allowed]
     else:
-        return None
-    if not len(ratios):
-        return None
+        sizes = _of_range(_range(training, made, strategy, spec), pool)
+    return _summary(sizes) if sizes else None
+
+
+def _summary(sizes: Sizes) -> Json:
+    ratios = np.array([ratio for ratio, _, _ in sizes])
     finite = ratios[np.isfinite(ratios)]
-    largest = float(ratios.max())
+    # A pair of one pooled document is the positive and it.
+    pairs = max(max(ratio, ratio * (a - 1) / (b - 1)) if b > 1 else ratio for ratio, a, b in sizes)
     return {
-        "largest": largest if math.isfinite(largest) else None,
+        "largest": _finite(float(ratios.max())),
         "mean": float(finite.mean()) if len(finite) else None,
         "infinite_share": 1 - len(finite) / len(ratios),
         "queries": len(ratios),
+        "pairs": _finite(pairs),
     }
 
 
-def _pools(training: Training, target: Target) -> Mapping[int, Rows]:
-    """List each query's target pool: its list, the positives left out."""
-    opened, run = training.open(), read_run(target.lists)
-    judged = training.split.judged
-    known = opened.qrels(judged).positives(opened.relevant_from) if judged else {}
-    listed = {query: np.setdiff1d(run.doc[span], known.get(query, _NONE)) for query, span in run.per_query().items()}
-    return {query: docs for query, docs in listed.items() if len(docs)}
-
-
-def _of_random(training: Training, pools: Mapping[int, Rows]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    opened = training.open()
-    judged = training.split.judged
-    known = opened.qrels(judged).positives(opened.relevant_from) if judged else {}
-    allowed = [len(opened.documents) - len(known.get(query, _NONE)) for query in pools]
-    return np.array([n / len(docs) for n, docs in zip(allowed, pools.values(), strict=True)])
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _range(training: Training, made: Negatives, strategy: Ranked, spec: DiagnoseSpec) -> Path:
@@ -82,11 +94,15 @@ def _range(training: Training, made: Negatives, strategy: Ranked, spec: Diagnose
     return sample(training.path, to, whole, queries=training.split.train, given=given)
 
 
-def _of_range(folder: Path, pools: Mapping[int, Rows]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    drawn = Candidates.read(folder / CANDIDATES)
-    found = []
+def _of_range(folder: Path, pool: Mapping[int, Rows]) -> Sizes:
+    drawn, found = Candidates.read(folder / CANDIDATES), Sizes()
     for query, span in drawn.per_query().items():
-        if query in pools:
-            own, pool = drawn.doc[span], pools[query]
-            found.append(float(kappa(*aligned(own, np.ones(len(own)), pool, np.ones(len(pool))))))
-    return np.array(found)
+        if query in pool:
+            own, listed = drawn.doc[span], pool[query]
+            ratio = float(kappa(*aligned(own, _even(own), listed, _even(listed))))
+            found.append((ratio, len(own), len(listed)))
+    return found
+
+
+def _even(docs: Rows) -> NDArray[np.float64]:
+    return np.ones(len(docs))

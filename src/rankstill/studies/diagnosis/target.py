@@ -1,8 +1,8 @@
 """The target pool: samples of the lists that a student will rerank, for the very queries whose groups are diagnosed.
 
-mu of theory.md: for each query, one document drawn uniformly from its first list, the known positives left out, as they
-are from every strategy's draw. Two samples without a document in common are taken, so that the distance between them
-says how large a distance is when there is nothing to find.
+mu of theory.md: for each query, one document drawn uniformly from its first list. The known positives and copies of
+their texts are left out, as they are from every strategy's draw. Two samples without a document in common are taken, so
+that the distance between them says how large a distance is when there is nothing to find.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankstill.candidates.sample import CANDIDATES
 from rankstill.collection.store import Collection
@@ -90,13 +91,24 @@ def make_target(out: Path, collection: Path, queries: Rows, spec: TargetSpec) ->
     return Target(lists, samples, read_manifest(lists)["counts"]["origin"])
 
 
+def positives_and_copies(collection: Collection, split: str, queries: Rows) -> dict[int, NDArray[np.int64]]:
+    """List what no strategy draws for a judged query: its positives, and documents with a positive's text."""
+    known = collection.qrels(split).positives(collection.relevant_from) if split else {}
+    return {query: collection.documents.copies(known[query]) for query in map(int, queries) if query in known}
+
+
+def pools(lists: Path, without: Mapping[int, NDArray[np.int64]]) -> dict[int, Rows]:
+    """List each query's target pool, rising: the documents of its list but for those left out; none that is empty."""
+    run, none = read_run(lists), np.empty(0, np.int64)
+    found = {query: np.setdiff1d(run.doc[span], without.get(query, none)) for query, span in run.per_query().items()}
+    return {query: docs.astype(np.uint32) for query, docs in found.items() if len(docs)}
+
+
 def _draw(collection: Collection, lists: Path, queries: Rows, spec: TargetSpec) -> Candidates:
-    run = read_run(lists)
-    spans = run.per_query()
-    known = collection.qrels(spec.split).positives(collection.relevant_from) if spec.split else {}
-    found = []
+    pool = pools(lists, positives_and_copies(collection, spec.split, queries))
+    found, empty = [], np.empty(0, np.uint32)
     for query, name in zip(map(int, queries), collection.queries.ids(queries), strict=True):
-        docs = np.setdiff1d(run.doc[spans.get(query, slice(0))], known.get(query, np.empty(0, np.uint32)))
+        docs = pool.get(query, empty)
         each = min(spec.documents, len(docs) // 2)
         if each:
             picked = rng_for(spec.seed, "target", name).permutation(docs)[: 2 * each]

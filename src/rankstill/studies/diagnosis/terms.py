@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Terms:
         law: The locality term as a function of the number of groups, from the moments seen.
         shift: The bound on the shift to the target [4.1].
         shift_factor: That bound over the mean of W1.
-        bound: The whole bound on the risk on the target [4.6], for the groups seen: by W1 or by kappa, the smaller.
+        bound: The whole bound on the risk on the target [4.6], for the groups seen: by W1 or by the ratio of pairs,
+            the smaller.
     """
 
     radius: float
@@ -70,10 +71,7 @@ def statistics_of(material: Material) -> GroupStatistics:
 
 def target_entropy(material: Material) -> NDArray[np.float64]:
     """Mean pairwise entropy, nats, of each matched query's positive and first target sample: H_mu, by query."""
-    found = []
-    for part in material.matched:
-        found.append(pairwise_entropy(np.concatenate([material.scores[part.rows, :1], part.scores[0]], axis=1)))
-    return np.concatenate(found)
+    return np.concatenate([pairwise_entropy(material.target_scores(part)) for part in material.matched])
 
 
 def shift_costs(material: Material, radius: float) -> NDArray[np.float64]:
@@ -88,14 +86,14 @@ def shift_costs(material: Material, radius: float) -> NDArray[np.float64]:
     return np.concatenate(found)
 
 
-def terms(material: Material, fits: dict[float, float], *, delta: float, kappa: float | None) -> list[Terms]:
+def terms(material: Material, fits: dict[float, float], *, delta: float, pair_ratio: float | None) -> list[Terms]:
     """Compute the terms at every radius.
 
     Args:
         material: The strategy's.
-        fits: Khat of the fitted head, by radius.
+        fits: Khat of the fitted head, the mean over all groups, by radius.
         delta: The probability with which the bounds of this strategy may fail, at all radii together.
-        kappa: The largest ratio of target to sampled probability; None where it is unknown or infinite.
+        pair_ratio: How much likelier a pair is in the target at most; None where it is unknown or infinite.
     """
     gathered, floor = statistics_of(material), float(target_entropy(material).mean())
     widest = _widest(material)
@@ -116,14 +114,21 @@ def terms(material: Material, fits: dict[float, float], *, delta: float, kappa: 
             teacher_margin=widest,
             temperature=1.0,
             entropy=floor,
-            shared_positive=material.groups.size,
+            shared_positive=material.groups.size if material.shared else None,
         )
         bounds = [four_term_bound(fits[radius], local, shift, floor)]
-        if kappa is not None:
-            bounds.append(four_term_bound(fits[radius], local, None, floor, kappa=kappa))
+        if pair_ratio is not None:
+            bounds.append(_by_ratio(fits[radius], local, floor, pair_ratio))
         factor = shift.value / max(float(costs.mean()), 1e-12)
         found.append(Terms(radius, fits[radius], law, shift.value, factor, min(bounds, key=lambda b: b.value)))
     return found
+
+
+def _by_ratio(fit: float, local: Bound, floor: float, pair_ratio: float) -> Bound:
+    """Bound by [4.3] with the ratio of pairs in place of kappa²: documents are drawn without replacement."""
+    bound = four_term_bound(fit, local, None, floor, kappa=math.sqrt(pair_ratio))
+    likelier = f"no pair of documents is more than {pair_ratio:.4g} times as likely in the target as in the strategy"
+    return replace(bound, assumptions=(*local.assumptions, likelier, bound.assumptions[-1]))
 
 
 def _moments(gathered: GroupStatistics, radius: float) -> Moments:
