@@ -21,8 +21,8 @@ def first_epoch(run: Finished, delta: float) -> Json | None:
     """Read the first epoch of a training log, in which every group is new, and bound the risk by it [7.3].
 
     Returns:
-        `steps`, `groups` (seen so far), `mean` (of the excess so far), all of at most 200 points; `bound`, or null with
-        `why` there is none. None where the loss has no floor to be in excess of.
+        `steps`, `groups` (seen so far), `mean` (of the excess so far, nats), all of at most 200 points; `bound`, or
+        null with `why` there is none. None where the loss has no floor to be in excess of.
     """
     counts = read_manifest(run.model)["counts"]
     log = read_parquet(run.model / "training.parquet", ["step", "excess"])
@@ -31,7 +31,7 @@ def first_epoch(run: Finished, delta: float) -> Json | None:
         return None
     groups = int(counts["groups"])
     batch = _batch(run, counts)
-    excess = excess[: math.ceil(groups / batch)]
+    excess = excess[: math.ceil(groups / batch)] / _factor(run)
     sizes = np.minimum(batch, groups - batch * np.arange(len(excess)))
     seen = np.cumsum(sizes)
     mean = np.cumsum(excess * sizes) / seen
@@ -50,12 +50,19 @@ def first_epoch(run: Finished, delta: float) -> Json | None:
     return {**found, "bound": bound.to_json(), "why": why}
 
 
+def _factor(run: Finished) -> float:
+    """Tell by what the loss is multiplied for the sake of its gradients: kl by the student's squared temperature."""
+    return run.student_temperature**2 if run.trained["loss"] == "kl" else 1.0
+
+
 def _highest(run: Finished, size: int) -> tuple[float | None, str]:
     """Tell the largest excess that a group can have: none is known where scores have no range."""
     if run.trained["student"]["architecture"] == "cross-encoder":
         return None, "a cross-encoder's logits have no known range, and the log keeps means, which cannot be cut"
     if run.trained["student"].get("dropout"):
         return None, "dropout: the logged loss is not that of the student that would be used"
+    if run.trained.get("correct"):
+        return None, "the loss corrects for how likely each document was to be drawn, and has no known range"
     reach = _COSINES / run.student_temperature
     if run.trained["loss"] == "kl":
         # -log softmax is at most log k plus the range of the scores.

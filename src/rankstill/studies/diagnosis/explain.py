@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import Json, versions, write_json
 from rankstill.groups.build import GROUPS
@@ -30,8 +31,8 @@ from rankstill.studies.diagnosis.faithful import Matrix, by_size, faithful, read
 from rankstill.studies.diagnosis.finished import Finished, finished
 from rankstill.studies.diagnosis.spec import DIAGNOSIS
 from rankstill.studies.diagnosis.words import words
-from rankstill.studies.steps import Training, make_groups, score_pairs
-from rankstill.teachers import open_teacher
+from rankstill.studies.steps import Negatives, Training, make_groups, score_pairs
+from rankstill.teachers import lookup, open_teacher
 
 EXPLANATION = "explanation.json"
 CLIP = 1.0
@@ -70,15 +71,15 @@ def explain(model: Path, out: Path, spec: ExplainSpec, *, diagnosis: Path | None
     """
     set_threads()
     run = finished(model)
-    places = [_seen(run, out, spec)]
-    held_out = run.held_out()
-    if held_out is None:
-        note("no dev queries: nothing is held out of the training collection")
-    else:
-        places.append(_held_out(run, held_out, out, spec))
+    # A wrong diagnosis is refused before anything is scored.
+    entry = _diagnosed(run.strategy, diagnosis) if diagnosis else None
+    places = [_seen(run, out, spec), *_held_out(run, out, spec)]
     for lists in run.lists():
         teacher, student = by_size(*read_lists(lists.teacher, lists.student))
-        places.append(_place(run, f"lists of {lists.name}", "lists", teacher, student, spec))
+        if teacher:
+            places.append(_place(run, f"lists of {lists.name}", "lists", teacher, student, spec))
+        else:
+            note(f"no list of {lists.name} has two documents: nothing can be said of them")
     found = {
         "model": str(model),
         "strategy": run.strategy,
@@ -90,7 +91,7 @@ def explain(model: Path, out: Path, spec: ExplainSpec, *, diagnosis: Path | None
         "places": places,
         "gaps": gaps(places),
         "curve": first_epoch(run, spec.delta),
-        "predicted": predicted(run.strategy, places, diagnosis) if diagnosis else [],
+        "predicted": predicted(entry, places) if entry else [],
         "versions": versions(),
     }
     found["words"] = words(found)
@@ -100,46 +101,54 @@ def explain(model: Path, out: Path, spec: ExplainSpec, *, diagnosis: Path | None
 
 def _seen(run: Finished, out: Path, spec: ExplainSpec) -> Json:
     groups = _some(Groups.read(run.groups / GROUPS), spec)
-    return _groups_place(run, run.training, "groups it has seen", "seen", groups, out / "seen", spec)
+    return _groups_place(run, run.collection, "groups it has seen", "seen", groups, out / "seen", spec)
 
 
-def _held_out(run: Finished, held_out: Training, out: Path, spec: ExplainSpec) -> Json:
-    """Draw, score and group for dev queries just as for training queries."""
+def _held_out(run: Finished, out: Path, spec: ExplainSpec) -> list[Json]:
+    """Compare on groups of dev queries; nothing where there are none, or none that the strategy and teacher know."""
+    held_out = run.held_out()
+    if held_out is None:
+        note("no dev queries: nothing is held out of the training collection")
+        return []
+    try:
+        made = _made_alike(run, held_out, out / "held-out")
+    except DataError as error:
+        # A file of negatives or of scores may hold the training queries only.
+        note(f"no groups of held-out queries: {error}")
+        return []
+    groups = _some(Groups.read(made.groups / GROUPS), spec)
+    name, path = f"{run.strategy} groups of held-out queries", made.collection(held_out)
+    return [_groups_place(run, path, name, "held out", groups, out / "held-out", spec)]
+
+
+def _made_alike(run: Finished, held_out: Training, out: Path) -> Negatives:
+    """Draw, score, filter and group just as for the training queries."""
     how = run.spec
-    teacher = open_teacher(how["teacher"], precision=how["precision"])
-    made = make_groups(
-        out / "held-out",
+    judge, filters = how.get("judge"), run.filters
+    return make_groups(
+        out,
         held_out,
-        teacher,
+        open_teacher(how["teacher"], precision=how["precision"]),
         run.strategy,
         size=how["size"],
         depth=how["depth"],
         seed=how["seed"],
         on_short="drop",
+        filters=filters,
+        judge=open_teacher(judge, precision=how["precision"]) if judge else None,
+        spare=how.get("spare") or (how["size"] - 1 if filters else 0),
     )
-    groups = _some(Groups.read(made.groups / GROUPS), spec)
-    name = f"{run.strategy} groups of held-out queries"
-    return _groups_place(run, held_out, name, "held out", groups, out / "held-out", spec, made.collection(held_out))
 
 
 def _groups_place(
-    run: Finished,
-    training: Training,
-    name: str,
-    kind: str,
-    groups: Groups,
-    out: Path,
-    spec: ExplainSpec,
-    collection: Path | None = None,
+    run: Finished, collection: Path, name: str, kind: str, groups: Groups, out: Path, spec: ExplainSpec
 ) -> Json:
     """Let the student score groups, and compare."""
-    query = np.repeat(groups.query, groups.size)
-    pairs = Pairs(query, groups.doc.reshape(-1), np.full(len(query), np.nan, np.float32))
+    query, doc = np.repeat(groups.query, groups.size), groups.doc.reshape(-1)
+    pairs = Pairs(query, doc, np.full(len(query), np.nan, np.float32))
     student = open_teacher(str(run.model), precision=run.trained["precision"])
-    path = collection or training.path
-    scored = Pairs.read(score_pairs(out, path, [pairs], student, out / "student-scores") / "scores.parquet")
-    known = dict(zip(scored.key().tolist(), scored.score.tolist(), strict=True))
-    own = np.array([known[int(key)] for key in pairs.key()]).reshape(groups.score.shape)
+    scored = Pairs.read(score_pairs(out, collection, [pairs], student, out / "student-scores") / "scores.parquet")
+    own = lookup(Collection(collection), scored, query, doc).astype(np.float64).reshape(groups.score.shape)
     return _place(run, name, kind, [groups.score.astype(np.float64)], [own], spec)
 
 
@@ -181,8 +190,8 @@ def gaps(places: list[Json]) -> list[Json]:
     return found
 
 
-def predicted(strategy: str, places: list[Json], diagnosis: Path) -> list[Json]:
-    """Set what a diagnosis said of the strategy beside what the student does: the probe was a linear head.
+def _diagnosed(strategy: str, diagnosis: Path) -> Json:
+    """Find what a diagnosis said of a strategy.
 
     Raises:
         DataError: There is no diagnosis, or it did not look at this strategy.
@@ -196,6 +205,12 @@ def predicted(strategy: str, places: list[Json], diagnosis: Path) -> list[Json]:
     if entry is None:
         known = ", ".join(s["name"] for s in said["strategies"])
         raise DataError(f"{path} says nothing of the strategy {strategy}", hint=f"it knows: {known}")
+    found: Json = entry
+    return found
+
+
+def predicted(entry: Json, places: list[Json]) -> list[Json]:
+    """Set what a diagnosis said of the strategy beside what the student does: the probe was a linear head."""
     by_kind = {p["kind"]: p["excess"]["mean"] for p in reversed(places)}
     probe, score = entry["probe"], entry["score"]
     rows = [

@@ -14,6 +14,7 @@ from rankstill.collection.splits import training_split
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import MANIFEST, read_manifest
+from rankstill.groups.filters.rules import FilterSpec, JudgeSpec
 from rankstill.students.architectures import TEMPERATURES
 from rankstill.studies.steps import Training
 
@@ -84,6 +85,19 @@ class Finished:
         reference = Reference.parse(spec["collection"])
         split = training_split(Collection(path), split=reference.split or spec["split"], limit=spec["queries"])
         return Training(path, split, reference)
+
+    @property
+    def collection(self) -> Path:
+        """Where the groups' documents are: with the texts that the strategy edited, if it does so."""
+        extended = self.groups.parent / "candidates-collection"
+        return extended if (extended / MANIFEST).is_file() else self.training.path
+
+    @property
+    def filters(self) -> FilterSpec:
+        """What was taken out of the candidates."""
+        found = dict(self.spec.get("filters") or {})
+        judge = found.pop("judge", None)
+        return FilterSpec(**found, judge=JudgeSpec(**judge) if judge else None)
 
     def held_out(self) -> Training | None:
         """The same collection with the dev queries in place of the training ones; None where there are none."""

@@ -143,7 +143,6 @@ def _bounds(found: Json) -> Table:
                 Cell(f"{bound['value']:.3g}" if bound["value"] is not None else "∞", _certain(bound)),
             )
         )
-    assumed = "; ".join(dict.fromkeys(a for s in found["strategies"] for a in s["bound"]["assumptions"][1:4]))
     heads = (
         Head("Strategy"),
         Head("Radius", "largest margin per distance"),
@@ -154,8 +153,17 @@ def _bounds(found: Json) -> Table:
         Head("Says something", "fit, locality and shift below log 2 less the floor"),
         Head("Proven", "from the groups diagnosed"),
     )
-    caption = f"The four-term bound, nats [theory 4.6]. Every one of these assumes: {assumed}."
+    caption = f"The four-term bound, nats [theory 4.6]. {_assumed([s['bound'] for s in found['strategies']])}"
     return Table("Bounds", caption, heads, tuple(rows))
+
+
+def _assumed(bounds: list[Json]) -> str:
+    """Say what all of some bounds assume, and what only some of them do."""
+    every = dict.fromkeys(a for bound in bounds for a in bound["assumptions"])
+    common = [a for a in every if all(a in bound["assumptions"] for bound in bounds)]
+    some = [a for a in every if a not in common]
+    said = f"Each of them assumes: {'; '.join(common)}."
+    return f"{said} Some assume: {'; '.join(some)}." if some else said
 
 
 def _certain(bound: Json) -> str:
@@ -210,7 +218,7 @@ def _places(found: Json) -> Table:
     rows = []
     for p in found["places"]:
         bound = p.get("bound")
-        said = Cell(number(bound["value"]), "vacuous" if bound["vacuous"] else "says something") if bound else Cell("–")
+        said = Cell(number(bound["value"]), _certain(bound)) if bound else Cell("–")
         rows.append(
             (
                 Cell(p["where"], f"{p['groups']:,} groups or lists"),
