@@ -154,7 +154,7 @@ def test_refusals():
     with pytest.raises(DataError, match=r"1 of 2 values are outside \[0, 1\] \(first: 1.5\)"):
         hoeffding_interval([0.5, 1.5], lowest=0, highest=1)
     for level in (0.0, 1.0, 95.0):
-        with pytest.raises(SpecError, match="not between 0 and 1"):
+        with pytest.raises(SpecError, match="must be between 0 and 1"):
             mean_interval([0.0, 1.0], seed=1, level=level)
     with pytest.raises(SpecError, match="too few"):
         mean_interval([0.0, 1.0], seed=1, resamples=10)

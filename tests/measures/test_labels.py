@@ -1,4 +1,4 @@
-"""Labels: hand-worked rates, both sides of the variance identity, the crossover simulated, streams, refusals."""
+"""Labels: the binomial sum, both sides of the variance identity, the crossover simulated, streams, refusals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankstill.errors import DataError, MissingScores, SpecError
-from rankstill.measures.labelled_pairs import labelled_pairs
 from rankstill.measures.labels import (
-    FalseNegativeStream,
     LabelVarianceStream,
-    false_negative_rate,
     hard_soft_variance,
     judgement_crossover,
     one_hot_misplaced,
@@ -29,74 +26,14 @@ def s(t: np.ndarray | float) -> np.ndarray:
     return 1 / (1 + np.exp(-np.asarray(t)))
 
 
-def test_labelled_pairs_by_hand():
-    got = labelled_pairs(np.array([[2, 0, 1], [1, 1, np.nan], [0, 1, np.nan]]))
-    assert list(zip(got.group, got.better, got.worse, strict=True)) == [(0, 0, 1), (0, 0, 2), (0, 2, 1), (2, 1, 0)]
-    assert got.weight == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert got.groups == 2
-    assert got.margins(np.array([[5.0, 1, 2], [0, 0, 0], [1, 4, 0]])) == pytest.approx([4, 3, 1, 3])
-    assert got.by_group(np.array([1.0, 2, 6, 7])) == pytest.approx([3, 7])
-
-
-def test_labelled_pairs_of_many_groups_are_those_of_each():
-    labels = np.random.default_rng(0).integers(0, 2, (3000, 16))  # three blocks
-    got = labelled_pairs(labels)
-    assert (labels[got.group, got.better] == 1).all()
-    assert (labels[got.group, got.worse] == 0).all()
-    assert (np.bincount(got.group, minlength=3000) == labels.sum(1) * (1 - labels).sum(1)).all()
-    assert got.weight.sum() == pytest.approx(1)
-
-
-def test_false_negatives_by_hand():
-    """One of two negatives above the positive; a tie counts; of two positives, each negative is above one: 3 of 4."""
-    scores = np.array([[1.0, 2, 0, 9], [1, 1, 0, 0], [3, 1, 2, 5]])
-    labels = np.array([[1, 0, 0, 1], [1, 0, 0, np.nan], [1, 1, 0, 0]])
-    got = false_negative_rate(scores, labels)
-    # Group 1: negatives 2 and 0 against 1 and 9. Group 2: 1, 0 and 0 against 1. Group 3: 2 and 5 against 3 and 1.
-    assert got.share.mean == pytest.approx(np.mean([1 / 4, 1 / 3, 3 / 4]))
-    assert (got.groups, got.pairs, got.share.n) == (3, 11, 3)
-    half = math.sqrt(math.log(2 / 0.1) / 6)
-    assert false_negative_rate(scores, labels, level=0.9).share.high == pytest.approx(min(1, got.share.mean + half))
-
-
-def test_groups_without_positives_or_negatives_say_nothing():
-    scores, labels = normal(4, 3), np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1], [2, 0, 1]])
-    got = false_negative_rate(scores, labels)
-    assert got.groups == 2
-    assert got == false_negative_rate(scores[[0, 3]], labels[[0, 3]])
-    with pytest.raises(DataError, match="no group holds both a positive and a negative"):
-        false_negative_rate(scores[1:3], labels[1:3])
-
-
 @given(seed=st.integers(0, 999), cuts=st.lists(st.integers(1, 19), max_size=3, unique=True))
 @settings(max_examples=25, derandomize=True, deadline=None)
-def test_streams_of_labels_end_with_the_same_bits(seed: int, cuts: list[int]):
-    teacher, student, rng = normal(20, 5, seed), normal(20, 5, seed + 1), np.random.default_rng(seed)
-    labels = rng.integers(0, 2, (20, 5))
-    suspected, variance = FalseNegativeStream(), LabelVarianceStream(0.7)
-    for g, f, y in zip(*(np.split(a, sorted(cuts)) for a in (teacher, student, labels)), strict=True):
-        suspected.add(g, y)
+def test_a_stream_ends_with_the_same_bits(seed: int, cuts: list[int]):
+    teacher, student = normal(20, 5, seed), normal(20, 5, seed + 1)
+    variance = LabelVarianceStream(0.7)
+    for g, f in zip(*(np.split(a, sorted(cuts)) for a in (teacher, student)), strict=True):
         variance.add(g, f)
-    assert suspected.result() == false_negative_rate(teacher, labels)
     assert variance.result() == hard_soft_variance(teacher, student, 0.7)
-
-
-def test_false_negatives_do_not_depend_on_shift_scale_or_order():
-    scores, labels = normal(30, 6), np.random.default_rng(1).integers(0, 2, (30, 6))
-    got = false_negative_rate(scores, labels)
-    assert false_negative_rate(3 * scores + 7, labels) == got
-    assert false_negative_rate(scores[:, ::-1], labels[:, ::-1]).share.mean == pytest.approx(got.share.mean)
-
-
-def test_the_rate_is_recovered_where_the_teacher_knows():
-    rng = np.random.default_rng(0)
-    relevant = rng.random((4000, 16)) < 0.3
-    relevant[:, 0] = True
-    labels = np.zeros((4000, 16))
-    labels[:, 0] = 1
-    got = false_negative_rate(relevant.astype(np.float32), labels)
-    assert got.share.mean == pytest.approx(0.3, abs=0.01)
-    assert got.share.low < 0.3 < got.share.high
 
 
 def test_one_hot_misplaced_by_hand_and_against_the_binomial_sum():
@@ -210,19 +147,16 @@ def test_refusals():
     teacher, labels = normal(3, 4), np.eye(3, 4)
     broken = teacher.copy()
     broken[1, 2] = math.nan
-    with pytest.raises(MissingScores, match=r"1 of 3 groups hold a score .* \(first: row 1\)"):
-        false_negative_rate(broken, labels)
     with pytest.raises(MissingScores, match="teacher score"):
         hard_soft_variance(broken, teacher, 1.0)
     with pytest.raises(MissingScores, match="student score"):
         judgement_crossover(teacher, broken, labels, 1.0, seed=1)
     with pytest.raises(SpecError, match="must belong together"):
-        false_negative_rate(teacher, labels[:, :3])
+        judgement_crossover(teacher, teacher, labels[:, :3], 1.0, seed=1)
     with pytest.raises(SpecError, match=r"the teacher's scores have the shape \(3, 4\) and the student's \(3, 3\)"):
         hard_soft_variance(teacher, teacher[:, :3], 1.0)
-    for measure in (false_negative_rate, lambda g, y: hard_soft_variance(g, g, 1.0)):
-        with pytest.raises(SpecError, match="two documents or more"):
-            measure(teacher[:, :1], labels[:, :1])
+    with pytest.raises(SpecError, match="two documents or more"):
+        hard_soft_variance(teacher[:, :1], teacher[:, :1], 1.0)
     for tau in (0.0, math.nan):
         with pytest.raises(SpecError, match="must be above 0"):
             hard_soft_variance(teacher, teacher, tau)

@@ -197,7 +197,7 @@ def test_what_a_stream_refuses_leaves_it_as_it_was():
     before = stream.result(1)
     broken = np.tile(embeddings[docs], (20, 1, 1))  # two blocks, the second one broken
     broken[599, 1] = 0
-    with pytest.raises(DataError, match=r"1 vectors have .* \(first: group 599, document 1\)"):
+    with pytest.raises(DataError, match=r"1 vectors are .* \(first: document 1 of group 599\)"):
         stream.add(broken)
     for shape in ((3, 3, 700), (3, 2)):
         with pytest.raises(SpecError, match=r"of shape \(groups, 2, dimensions\), got"):

@@ -179,7 +179,7 @@ def test_a_folder_of_other_runs_or_settings_is_refused(tmp_path, collection, run
         ({"split": "tests"}, SpecError, "unknown split 'tests'"),
         ({"measures": ("RR@10", "nDGC@10")}, SpecError, "'nDGC@10' is not a measure"),
         ({"split": "dev"}, DataError, "none of the run's 2 queries is among the 1 judged ones"),
-        ({"level": 95}, SpecError, "the level 95 is not between 0 and 1"),
+        ({"level": 95}, SpecError, "level is 95; it must be between 0 and 1"),
     ],
 )
 def test_what_cannot_be_measured_is_said_and_no_output_appears(tmp_path, collection, run, change, error, message):

@@ -163,7 +163,7 @@ def test_refusals():
             w1_embeddings(first, second)
     zero = x.copy()
     zero[2, 1] = 0
-    with pytest.raises(DataError, match=r"zero or not finite .*document 1 of query 2"):
+    with pytest.raises(DataError, match=r"zero or not finite .*document 1 of group 2"):
         w1_embeddings(zero, y)
     w1_embeddings(zero, y, unit=False)
     zero[2, 1, 0] = np.nan
@@ -176,7 +176,7 @@ def test_refusals():
     for radius in (-1.0, math.nan, math.inf):
         with pytest.raises(SpecError, match="radius"):
             w1_cost(x, y, g, other, radius=radius)
-    with pytest.raises(DataError, match="1 of 4 queries"):
+    with pytest.raises(DataError, match="1 of 4 groups"):
         w1_cost(x, y, np.where(np.arange(4)[:, None] == 2, np.nan, g), other, radius=1.0)
     with pytest.raises(SpecError):
         w1_scores(np.zeros((2, 3)), np.zeros((3, 3)))

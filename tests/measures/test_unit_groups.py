@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankstill.errors import SpecError
+from rankstill.errors import DataError, SpecError
+from rankstill.measures import row_blocks
 from rankstill.measures import unit_groups as module
-from rankstill.measures.per_group import PerGroup
-from rankstill.measures.unit_groups import check_groups, pair_distances, to_unit, unit_blocks, unit_groups
+from rankstill.measures.column import Column
+from rankstill.measures.unit_groups import (
+    check_groups,
+    checked_vectors,
+    pair_distances,
+    to_unit,
+    unit_blocks,
+    unit_groups,
+)
 
 
 def read(embeddings: np.ndarray, docs: np.ndarray) -> np.ndarray:
@@ -41,7 +49,7 @@ def test_a_mapped_file_gives_the_same_vectors_however_it_is_read(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BYTES_AT_ONCE", bytes_at_once)
         patch.setattr(module, "_WINDOW", window)
-        patch.setattr(module, "NUMBERS_AT_ONCE", 64)
+        patch.setattr(row_blocks, "BYTES_AT_ONCE", 256)
         mapped = np.load(path, mmap_mode="r")
         assert (read(mapped, docs) == expected).all()
         # A part of the file, and one without the type that says so.
@@ -93,7 +101,7 @@ def test_pair_distances_in_the_order_of_triu_indices(seed: int, groups: int, siz
 
 
 def test_a_column_grows_in_order():
-    column, other = PerGroup(), PerGroup()
+    column, other = Column(), Column()
     column.add(np.array([1.5, 2]))
     other.add(np.arange(6, dtype=np.float32).reshape(2, 3)[:, 1])  # not doubles, nor side by side in memory
     column.extend(other)
@@ -106,3 +114,29 @@ def test_a_column_grows_in_order():
 def test_embeddings_without_dimensions_are_refused():
     with pytest.raises(SpecError, match=r"expected embeddings \(N, D\)"):
         check_groups(np.empty((3, 0)), np.array([[0, 1]]))
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_vectors_that_are_taken_are_copies_of_the_least_precision(kind: str):
+    raw = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(kind)
+    before = raw.copy()
+    for precision in (np.float32, np.float64):
+        whole, unit = (checked_vectors(raw, unit=u, precision=precision) for u in (False, True))
+        assert whole.dtype == unit.dtype == np.promote_types(kind, precision)
+        assert (whole == raw).all()
+        assert unit == pytest.approx(raw / np.linalg.norm(raw.astype(float), axis=2, keepdims=True), abs=1e-6)
+        whole[:], unit[:] = 0, 0
+        assert (raw == before).all()
+
+
+def test_vectors_without_a_direction_are_refused_where_they_need_one():
+    vectors = np.ones((3, 2, 4))
+    vectors[1, 0] = 0
+    assert (checked_vectors(vectors, unit=False) == vectors).all()
+    with pytest.raises(DataError, match=r"^1 vectors are zero or not finite \(first: document 0 of group 8\)"):
+        checked_vectors(vectors, 7)
+    vectors[2, 1, 3] = np.inf
+    with pytest.raises(DataError, match=r"^1 vectors are not finite \(first: document 1 of group 2\)"):
+        checked_vectors(vectors, unit=False)
+    with pytest.raises(DataError, match=r"^2 vectors are zero or not finite \(first: group 1\)"):
+        checked_vectors(np.array([[1.0], [0.0], [np.nan]]))

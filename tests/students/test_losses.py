@@ -139,7 +139,7 @@ def test_lce_ignores_the_teacher_and_the_others_the_labels():
         assert LOSSES[name](student, teacher, labels) == LOSSES[name](student, teacher, 1 - labels)
 
 
-# Identities of theory.md
+# Identities of docs/theory.md
 
 
 def pair_entropy(p: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import run_stage, to_json, write_json
 from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
-from rankstill.measures.locality import locality, squared_diameters
+from rankstill.measures.false_negatives import false_negative_rate
+from rankstill.measures.locality import LocalityStream
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Rows, write_parquet
 
@@ -56,8 +57,9 @@ def describe(collection: Path, groups: Path, embeddings: Path | None, out: Path,
             rows = np.load(embeddings / "rows.npy", allow_pickle=False)
             vectors = np.load(embeddings / "embeddings.npy", mmap_mode="r", allow_pickle=False)
             places = _places(rows, table.doc)
-            found = locality(vectors, places, seed=spec.seed)
-            columns["squared_diameter"] = squared_diameters(vectors, places)
+            measured = LocalityStream.of(vectors, places)
+            found = measured.result(spec.seed)
+            columns["squared_diameter"] = measured.squared_diameters()
             summary["diameter"] = to_json(found.rms)
             summary["robust_diameter"] = to_json(found.robust)
         summary |= _samples(table, columns, spec)
@@ -89,18 +91,17 @@ def _places(rows: Rows, docs: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     found = entropy(table.score, spec.temperature)
-    # A judge may have made further columns positives.
-    negative = table.label == 0
-    negative[:, 0] = False
+    # The first column is the positive, or stands in for one; a judge may have made further columns positives.
+    positive = table.label > 0
+    positive[:, 0] = True
     summary = {
         "groups": len(table),
         "size": table.size,
         "temperature": spec.temperature,
         "entropy": to_json(found.pairwise_normalised),
         "listwise_entropy": to_json(found.listwise_normalised),
-        # The teacher's own doubt about the negatives: those it scores at or above the positive [8.7].
-        "false_negative_share": float((table.score >= table.score[:, :1])[negative].mean()),
-        "mean_negative_score": float(table.score[negative].mean()),
+        "false_negative_share": false_negative_rate(table.score, positive.astype(np.int8)).share.mean,
+        "mean_negative_score": float(table.score[~positive].mean()),
         "mean_positive_score": float(table.score[:, 0].mean()),
     }
     columns = {

@@ -4,7 +4,7 @@ The teacher's scores g become probabilities at a temperature τ, as in the losse
 the logistic function, and listwise softmax(g/τ). Both ignore a shift of all scores. (Raw scores divided by their sum
 are no distribution.) Entropy falls as τ falls, so across teachers compare at a τ fitted to the spread of each or to
 labels, never at the raw scale (`temperature`); and listwise entropy among groups of one size, or normalised.
-Definitions: theory.md, sections 1 and 6.
+Definitions: docs/theory.md, sections 1 and 6.
 
 Mining is not free to choose: a strategy that shrinks the diameter of groups raises their entropy [2.2], and the
 difference between two strategies is bounded by how far apart their scores lie [2.3].
@@ -17,15 +17,15 @@ from dataclasses import dataclass
 
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
+from rankstill.measures.checks import check_positive
+from rankstill.measures.column import Column
 from rankstill.measures.group_entropy import (
     Scores,
     check_scores,
-    check_temperature,
     listwise_entropy,
     pairwise_entropy,
 )
 from rankstill.measures.intervals import Interval, hoeffding_interval
-from rankstill.measures.per_group import PerGroup
 from rankstill.measures.shift import w1_scores
 from rankstill.measures.temperature import Calibration, calibrated_temperature, default_temperature, temperature_for
 
@@ -90,9 +90,9 @@ class EntropyStream:
     def __init__(self, size: int, temperature: float) -> None:
         if size < 2:
             raise SpecError(f"a group of {size} has no pairs of documents", hint="take groups of two or more")
-        check_temperature(temperature)
+        check_positive(temperature=temperature)
         self.size, self.temperature = size, temperature
-        self._pairwise, self._listwise = PerGroup(), PerGroup()
+        self._pairwise, self._listwise = Column(), Column()
 
     def add(self, scores: Scores) -> None:
         """Take in the scores of groups, (m, k); none of them where one is refused.
@@ -164,7 +164,7 @@ def entropy_gap_bound(scores_a: Scores, scores_b: Scores, temperature: float) ->
     """
     for scores in (scores_a, scores_b):
         check_scores(scores)
-    check_temperature(temperature)
+    check_positive(temperature=temperature)
     if len(scores_a) != len(scores_b):
         raise SpecError(
             f"one side has scores for {len(scores_a)} queries and the other for {len(scores_b)}",

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from rankstill.candidates.nearest import nearest
 from rankstill.candidates.strategy import Vectors
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.row_blocks import row_blocks
 from rankstill.measures.unit_groups import (
     FARTHEST,
     Docs,
     Floats,
-    blocks,
     check_groups,
     pair_distances,
     to_unit,
@@ -210,7 +210,7 @@ def _neighbours(embeddings: Floats, docs: Docs, reference: Docs, count: int) -> 
     found, _ = nearest(queries.astype(np.float32), places, count + 1)
     result = np.empty((len(docs), count))
     others = np.stack(found).astype(np.int64)
-    for at in blocks(len(docs), (count + 2) * embeddings.shape[1]):
+    for at in row_blocks(len(docs), 8 * (count + 2) * embeddings.shape[1]):
         # `nearest` compares in float32; the distances of near duplicates need more digits.
         unit, _ = to_unit(embeddings[np.column_stack([docs[at], others[at]])], np.float64)
         distances = np.linalg.norm(unit[:, 1:] - unit[:, :1], axis=2)

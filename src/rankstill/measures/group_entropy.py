@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, MissingScores, SpecError
+from rankstill.measures.checks import check_positive
+from rankstill.measures.row_blocks import row_blocks
 
 Scores = NDArray[np.floating[Any]]
-
-_VALUES_AT_ONCE = 1 << 18
 
 
 def pairwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bool = False) -> NDArray[np.float64]:
@@ -34,14 +33,14 @@ def pairwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bo
         SpecError: The shape or the temperature is wrong.
     """
     check_scores(scores)
-    check_temperature(temperature)
+    check_positive(temperature=temperature)
     first, second = np.triu_indices(scores.shape[1], 1)
     result = np.empty(len(scores))
-    for rows in score_blocks(len(scores), len(first)):
+    for rows in row_blocks(len(scores), 8 * len(first)):
         block = scores[rows].astype(np.float64) / temperature
         # By `take`, which leaves the pairs of a group side by side: the order of a sum must not depend on the block.
         margins = np.take(block, first, axis=1) - np.take(block, second, axis=1)
-        result[rows] = binary_entropy(margins).mean(axis=1)
+        result[rows] = margin_entropy(margins).mean(axis=1)
     top = math.log(2)
     result = np.minimum(result, top)  # the mean of values at log 2 may round above it
     return result / top if normalised else result
@@ -63,10 +62,10 @@ def listwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bo
         SpecError: The shape or the temperature is wrong.
     """
     check_scores(scores)
-    check_temperature(temperature)
+    check_positive(temperature=temperature)
     size = scores.shape[1]
     result = np.empty(len(scores))
-    for rows in score_blocks(len(scores), size):
+    for rows in row_blocks(len(scores), 8 * size):
         block = scores[rows].astype(np.float64) / temperature
         below = block.max(axis=1, keepdims=True) - block
         weights = np.exp(-below)
@@ -78,9 +77,9 @@ def listwise_entropy(scores: Scores, temperature: float = 1.0, *, normalised: bo
     return result / top if normalised else result
 
 
-def binary_entropy(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """h(s(v)) of margins in units of the temperature, of any shape."""
-    margins = np.abs(margins)
+def margin_entropy(margins: Scores) -> NDArray[np.float64]:
+    """h(s(v)) of margins over the temperature, of any shape; without cancellation where p is all but 0 or 1."""
+    margins = np.abs(np.asarray(margins, np.float64))
     odds = np.exp(-margins)
     found: NDArray[np.float64] = np.log1p(odds) + margins * odds / (1 + odds)
     return found
@@ -103,15 +102,16 @@ def spread_of_margins(scores: Scores) -> float:
     return spread
 
 
-def check_scores(scores: Scores, what: str = "score") -> None:
-    """Refuse scores that are not (n, k) of groups of two or more, or not all there.
+def check_scores(scores: Scores, what: str = "score", *, least: int = 2) -> None:
+    """Refuse scores that are not (n, k), n >= 1 and k >= `least` (1 or 2), or not all there.
 
     Raises:
         DataError: A score is not finite; MissingScores where one is NaN, which is what a missing score is read as.
         SpecError: The shape is wrong.
     """
-    if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:
-        raise SpecError(f"expected {what}s of shape (groups, documents), two documents or more, got {scores.shape}")
+    if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < least:
+        number = {1: "one document", 2: "two documents"}[least]
+        raise SpecError(f"expected {what}s of shape (groups, documents), {number} or more, got {scores.shape}")
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(bad):
         error, hint = DataError, ""
@@ -120,16 +120,3 @@ def check_scores(scores: Scores, what: str = "score") -> None:
         raise error(
             f"{len(bad)} of {len(scores)} groups hold a {what} that is not finite (first: row {bad[0]})", hint=hint
         )
-
-
-def check_temperature(temperature: float) -> None:
-    """Refuse a temperature that is not above 0 and finite."""
-    if not 0 < temperature < math.inf:
-        raise SpecError(f"the temperature is {temperature}; it must be above 0 and finite")
-
-
-def score_blocks(rows: int, width: int) -> Iterator[slice]:
-    """Cut rows of so many values each into blocks that stay in the cache."""
-    step = max(1, _VALUES_AT_ONCE // width)
-    for start in range(0, rows, step):
-        yield slice(start, start + step)

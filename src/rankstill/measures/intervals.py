@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.checks import check_between
 from rankstill.randomness import rng_for
 
 Values = Sequence[float] | NDArray[np.floating]
@@ -64,7 +65,7 @@ def mean_interval(values: Values, *, seed: int, level: float = 0.95, resamples: 
         SpecError: The level or the number of resamples is out of range.
     """
     sample = _checked(values)
-    _check_level(level)
+    check_between(0, 1, level=level)
     if resamples < 100:
         raise SpecError(f"{resamples} bootstrap resamples are too few", hint="take at least 100; 10,000 is the default")
     mean, n = float(sample.mean()), len(sample)
@@ -118,7 +119,7 @@ def hoeffding_interval(values: Values, *, lowest: float, highest: float, level: 
         DataError: There are no values, or some are outside the range.
     """
     sample = _checked(values)
-    _check_level(level)
+    check_between(0, 1, level=level)
     outside = np.flatnonzero((sample < lowest) | (sample > highest))
     if len(outside):
         raise DataError(
@@ -137,11 +138,6 @@ def _checked(values: Values) -> NDArray[np.float64]:
     if len(bad):
         raise DataError(f"{len(bad)} of {len(sample)} values are not finite (first: number {bad[0]})")
     return sample
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise SpecError(f"the level {level} is not between 0 and 1")
 
 
 def _resampled_means(sample: NDArray[np.float64], rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:

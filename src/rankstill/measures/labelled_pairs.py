@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
-from rankstill.measures.group_entropy import Scores, score_blocks
+from rankstill.measures.group_entropy import Scores
+from rankstill.measures.row_blocks import row_blocks
 
 Labels = NDArray[np.number[Any]]
 
@@ -58,7 +59,7 @@ def labelled_pairs(labels: Labels) -> LabelledPairs:
     if labels.ndim != 2:
         raise SpecError(f"expected labels of shape (groups, documents), got {labels.shape}")
     found = []
-    for rows in score_blocks(len(labels), labels.shape[1] ** 2):
+    for rows in row_blocks(len(labels), 8 * labels.shape[1] ** 2):
         block = labels[rows]
         where = np.argwhere(block[:, :, None] > block[:, None, :])
         where[:, 0] += rows.start

@@ -1,7 +1,6 @@
-"""What labels cost: suspected false negatives, hard labels against soft ones, human judgements against a teacher.
+"""What labels cost: one-hot labels with false negatives, hard labels against soft ones, judgements against a teacher.
 
-Source: theory.md, section 5. Whether a document is a positive that nobody labelled cannot be known without a judgement;
-the teacher's opinion stands in for it and inherits the teacher's errors (theory section 9).
+Source: docs/theory.md, section 5. How many negatives are suspected to be false is measured in `false_negatives`.
 """
 
 from __future__ import annotations
@@ -14,84 +13,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from rankstill.errors import DataError, SpecError
-from rankstill.measures.group_entropy import Scores, check_scores, check_temperature, score_blocks
-from rankstill.measures.intervals import Interval, hoeffding_interval, mean_interval
+from rankstill.measures.checks import check_positive, check_share
+from rankstill.measures.column import Column
+from rankstill.measures.group_entropy import Scores, check_scores
+from rankstill.measures.intervals import Interval, mean_interval
 from rankstill.measures.labelled_pairs import Labels, check_labels, labelled_pairs
-from rankstill.measures.per_group import PerGroup
-
-
-@dataclass(frozen=True, slots=True)
-class FalseNegatives:
-    """Negatives that the teacher takes for positives.
-
-    Attributes:
-        share: ρ, the share of a group's negatives that the teacher scores at or above a positive, mean over groups,
-            with its Hoeffding interval.
-        groups: How many groups have a positive and a negative.
-        pairs: How many pairs of a positive and a negative were compared.
-    """
-
-    share: Interval
-    groups: int
-    pairs: int
-
-
-class FalseNegativeStream:
-    """The suspected false negatives of groups that come block by block; one number is kept of each group."""
-
-    def __init__(self) -> None:
-        self._shares = PerGroup()
-        self._pairs = 0
-
-    def add(self, scores: Scores, labels: Labels) -> None:
-        """Take in the scores and labels of groups, (m, k); none of them where one is refused.
-
-        Raises:
-            DataError: A score is not finite; MissingScores where it is NaN.
-            SpecError: A shape is wrong.
-        """
-        check_scores(scores)
-        check_labels(labels, scores)
-        positive = labels > 0
-        mixed = positive.any(axis=1) & ~positive.all(axis=1)
-        if mixed.any():
-            pairs = labelled_pairs(positive[mixed].astype(np.int8))
-            self._shares.add(pairs.by_group((pairs.margins(scores[mixed]) <= 0).astype(np.float64)))
-            self._pairs += len(pairs.group)
-
-    def result(self, *, level: float = 0.95) -> FalseNegatives:
-        """Sum up, with a Hoeffding interval of this coverage.
-
-        Raises:
-            DataError: No group has both a positive and a negative.
-        """
-        if not len(self._shares):
-            raise DataError(
-                "no group holds both a positive and a negative, so no negative can be suspected",
-                hint="take groups that hold a positive, and negatives",
-            )
-        interval = hoeffding_interval(self._shares.values(), lowest=0.0, highest=1.0, level=level)
-        return FalseNegatives(interval, len(self._shares), self._pairs)
-
-
-def false_negative_rate(scores: Scores, labels: Labels, *, level: float = 0.95) -> FalseNegatives:
-    """Estimate the share ρ of sampled negatives that are unlabelled positives, by the teacher's opinion (theory 8.7).
-
-    Ties count: of two documents that the teacher cannot tell apart, one is as good as the other.
-
-    Args:
-        scores: (n, k) teacher scores.
-        labels: (n, k), above 0 for a positive; 0 or NaN, which is no judgement, for a negative. Groups without either
-            are left out.
-        level: Coverage of the interval.
-
-    Raises:
-        DataError: A score is not finite (MissingScores where it is NaN), or no group has a positive and a negative.
-        SpecError: A shape is wrong.
-    """
-    stream = FalseNegativeStream()
-    stream.add(scores, labels)
-    return stream.result(level=level)
+from rankstill.measures.row_blocks import row_blocks
 
 
 def one_hot_misplaced(size: int, rate: float) -> float:
@@ -109,8 +36,7 @@ def one_hot_misplaced(size: int, rate: float) -> float:
     """
     if size < 2:
         raise SpecError(f"a group of {size} has no negatives", hint="take groups of two or more")
-    if not 0 <= rate <= 1:
-        raise SpecError(f"the rate of false negatives is {rate}; it must be from 0 to 1")
+    check_share(rate=rate)
     if rate == 0:
         return 0.0
     # 1 - (1-ρ)^k without cancellation at small ρ.
@@ -120,7 +46,7 @@ def one_hot_misplaced(size: int, rate: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LabelVariance:
-    """The variance of the pair loss under soft labels and under labels drawn from them; the mean is the same (5.1).
+    """The variance of the pair loss under soft labels and under labels drawn from them; the mean is the same [5.1].
 
     Attributes:
         soft: Var ψ_p(u), the label being the teacher's probability.
@@ -144,10 +70,10 @@ class LabelVarianceStream:
     """
 
     def __init__(self, temperature: float) -> None:
-        check_temperature(temperature)
+        check_positive(temperature=temperature)
         self.temperature = temperature
         self._size = 0
-        self._values = tuple(PerGroup() for _ in range(4))
+        self._values = tuple(Column() for _ in range(4))
 
     def add(self, teacher: Scores, student: Scores) -> None:
         """Take in the scores of groups by teacher and student, (m, k) each; none of them where one is refused.
@@ -161,7 +87,7 @@ class LabelVarianceStream:
             raise SpecError(f"groups of {teacher.shape[1]} documents after groups of {self._size}")
         self._size = teacher.shape[1]
         first, second = np.triu_indices(self._size, 1)
-        for rows in score_blocks(len(teacher), len(first)):
+        for rows in row_blocks(len(teacher), 8 * len(first)):
             found = _variances(*self._margins(teacher, student, rows, first, second))
             for column, values in zip(self._values, found, strict=True):
                 column.add(values)
@@ -236,9 +162,9 @@ class JudgementCrossover:
 def judgement_crossover(
     teacher: Scores, student: Scores, labels: Labels, temperature: float, *, seed: int, level: float = 0.95
 ) -> JudgementCrossover:
-    """Find n0 = [Var ψ_Y(u) - Var ψ_p(u)] / (E(p - Y)u)²: fewer judged queries than this, and the teacher wins (5.5).
+    """Find n0 = [Var ψ_Y(u) - Var ψ_p(u)] / (E(p - Y)u)²: fewer judged queries than this, and the teacher wins [5.5].
 
-    The theory's Var ψ_{p*} + E p*(1-p*)u² is the variance under the human labels Y themselves, by 5.1, and
+    The theory's Var ψ_{p*} + E p*(1-p*)u² is the variance under the human labels Y themselves, by [5.1], and
     E(p - p*)u = E(p - Y)u; so one human label a pair is enough. The square of an estimated bias is too large on
     average, hence n0 too small; see its interval.
 
@@ -257,7 +183,7 @@ def judgement_crossover(
     """
     _check_both(teacher, student)
     check_labels(labels, teacher)
-    check_temperature(temperature)
+    check_positive(temperature=temperature)
     pairs = labelled_pairs(labels)
     if pairs.groups < 2:
         raise DataError(

@@ -1,7 +1,7 @@
 """Locality: how far apart the documents of a group lie in an embedding space.
 
 Distances are Euclidean between unit-normalised vectors, d² = 2 · cosine distance, from 0 to 2. (Cosine distance itself
-breaks the triangle inequality; d does not.) Four diameters, theory.md sections 1 and 6:
+breaks the triangle inequality; d does not.) Four diameters, docs/theory.md sections 1 and 6:
 
 - rms diameter, D_rms² = E d² over the pairs of a group: unbiased for every group size, what the bounds use [6.1];
 - robust diameter Q_ε, the (1-ε)-quantile of d pooled over queries and pairs, with an upper confidence bound [6.3];
@@ -9,7 +9,7 @@ breaks the triangle inequality; d does not.) Four diameters, theory.md sections 
 - the reference's: a quantile over queries of per-query quantiles, which tends to nothing that a bound uses [6.3].
 
 Each comes from one pass over the groups: `locality` reads them from embeddings, `LocalityStream` takes them as they
-come, and both end with the same bits.
+come, and both end with the same bits. Who wants each group's own diameter too asks `LocalityStream.of` for both.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import SpecError
+from rankstill.measures.checks import check_between
+from rankstill.measures.column import Column
 from rankstill.measures.intervals import Interval, mean_interval
-from rankstill.measures.per_group import PerGroup
 from rankstill.measures.unit_groups import (
     FARTHEST,
     Docs,
@@ -33,8 +34,6 @@ from rankstill.measures.unit_groups import (
     unit_blocks,
     unit_groups,
 )
-
-Embeddings = Floats
 
 REFERENCE_QUANTILE = 0.99
 _BINS = 1 << 16
@@ -92,15 +91,22 @@ class LocalityStream:
     """
 
     def __init__(self, size: int, *, share: float = 0.05, level: float = 0.95) -> None:
-        for name, value in (("share", share), ("level", level)):
-            if not 0 < value < 1:
-                raise SpecError(f"{name} is {value}; it must be between 0 and 1")
+        check_between(0, 1, share=share, level=level)
         if size < 2:
             raise SpecError(f"a group of {size} has no pairs of documents", hint="take groups of two or more")
         self.size, self.share, self.level = size, share, level
-        self._squared, self._quantiles = PerGroup(), PerGroup()
+        self._squared, self._quantiles = Column(), Column()
         self._counts = np.zeros(_BINS, np.int64)
         self._maximum = 0.0
+
+    @classmethod
+    def of(cls, embeddings: Floats, docs: Docs, *, share: float = 0.05, level: float = 0.95) -> LocalityStream:
+        """Take in all groups of a table of embeddings, in one pass; arguments and errors as in `locality`."""
+        check_groups(embeddings, docs)
+        stream = cls(int(docs.shape[1]), share=share, level=level)
+        for _, unit in unit_groups(embeddings, docs):
+            stream._take(unit)
+        return stream
 
     def add(self, vectors: Floats) -> None:
         """Take in groups; none of them where one is refused.
@@ -183,7 +189,7 @@ class LocalityStream:
         self._counts += np.bincount(bins.ravel(), minlength=_BINS)
 
 
-def locality(embeddings: Embeddings, docs: Docs, *, seed: int, share: float = 0.05, level: float = 0.95) -> Locality:
+def locality(embeddings: Floats, docs: Docs, *, seed: int, share: float = 0.05, level: float = 0.95) -> Locality:
     """Measure the locality of groups.
 
     Args:
@@ -197,10 +203,10 @@ def locality(embeddings: Embeddings, docs: Docs, *, seed: int, share: float = 0.
         DataError: A vector that a group names is zero or not finite, or a row does not exist.
         SpecError: A shape is wrong, groups have one document, or `share` or `level` is not between 0 and 1.
     """
-    return _measured(embeddings, docs, share, level).result(seed)
+    return LocalityStream.of(embeddings, docs, share=share, level=level).result(seed)
 
 
-def squared_diameters(embeddings: Embeddings, docs: Docs) -> NDArray[np.float64]:
+def squared_diameters(embeddings: Floats, docs: Docs) -> NDArray[np.float64]:
     """Mean squared distance between the documents of each group, by the centroid: O(kD) a group, not O(k²D).
 
     mean_p d² = (2/(k-1)) Σ|φ_i - φ̄|²  [6.1], which for unit vectors is (2k/(k-1))(1 - |φ̄|²); the first form is
@@ -223,7 +229,7 @@ def squared_diameters(embeddings: Embeddings, docs: Docs) -> NDArray[np.float64]
     return result
 
 
-def robust_diameter(embeddings: Embeddings, docs: Docs, *, share: float = 0.05, level: float = 0.95) -> RobustDiameter:
+def robust_diameter(embeddings: Floats, docs: Docs, *, share: float = 0.05, level: float = 0.95) -> RobustDiameter:
     """Find the pooled quantile of distances, and the largest distance.
 
     The upper bound is the quantile at 1 - ε + sqrt(log(1/δ)/2n), δ = 1 - level: by Hoeffding it is below Q_ε with
@@ -240,10 +246,10 @@ def robust_diameter(embeddings: Embeddings, docs: Docs, *, share: float = 0.05, 
     Raises:
         DataError, SpecError: As in `locality`.
     """
-    return _measured(embeddings, docs, share, level).robust()
+    return LocalityStream.of(embeddings, docs, share=share, level=level).robust()
 
 
-def reference_diameter(embeddings: Embeddings, docs: Docs) -> float:
+def reference_diameter(embeddings: Floats, docs: Docs) -> float:
     """Compute the diameter as the reference does: the 0.99-quantile over queries of per-query 0.99-quantiles.
 
     Of k = 16 documents the 0.99-quantile of the 120 distances is the second or third largest of strongly dependent
@@ -260,15 +266,7 @@ def reference_diameter(embeddings: Embeddings, docs: Docs) -> float:
     Raises:
         DataError, SpecError: As in `locality`.
     """
-    return _measured(embeddings, docs, 0.05, 0.95).reference()
-
-
-def _measured(embeddings: Embeddings, docs: Docs, share: float, level: float) -> LocalityStream:
-    check_groups(embeddings, docs)
-    stream = LocalityStream(int(docs.shape[1]), share=share, level=level)
-    for _, unit in unit_groups(embeddings, docs):
-        stream._take(unit)
-    return stream
+    return LocalityStream.of(embeddings, docs).reference()
 
 
 def _mean_square(squared: Floats) -> NDArray[np.float64]:

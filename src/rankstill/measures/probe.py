@@ -1,6 +1,6 @@
 """The probe: the best linear head on frozen embeddings, within a ball. The student that the bounds speak of.
 
-f(q, x) = <W, e_q ⊗ e_x> = e_q' W e_x, |W| <= L in the Frobenius norm: the bilinear dual encoder of theory.md section 3.
+f(q, x) = <W, e_q ⊗ e_x> = e_q' W e_x, |W| <= L in the Frobenius norm: the bilinear dual encoder of theory section 3.
 Its pairwise loss is convex in W, so that its fit to a strategy's groups can be found before any network is trained.
 """
 

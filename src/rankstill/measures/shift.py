@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.checks import check_not_negative
+from rankstill.measures.group_entropy import check_scores
 from rankstill.measures.intervals import Interval, mean_interval
+from rankstill.measures.row_blocks import row_blocks
 from rankstill.measures.transport import transport_costs
+from rankstill.measures.unit_groups import checked_vectors
 
 Numbers = NDArray[np.floating[Any]]
 Docs = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
-
-_NUMBERS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,7 @@ def w1_cost(
         radius: L, at least 0.
         unit: Normalise the vectors.
     """
-    if not 0 <= radius < np.inf:
-        raise SpecError(f"the radius is {radius}; it must be at least 0 and finite")
+    check_not_negative(radius=radius)
     scores = (_scores(first_scores), _scores(second_scores))
     return _by_blocks((first, second), scores, radius, unit)
 
@@ -219,32 +220,18 @@ def _by_blocks(
         raise SpecError(f"expected at least one query and one document on each side, got {first.shape}, {second.shape}")
     if scores and (scores[0].shape != first.shape[:2] or scores[1].shape != second.shape[:2]):
         raise SpecError(f"scores {scores[0].shape}, {scores[1].shape} do not fit {first.shape}, {second.shape}")
-    step = max(1, _NUMBERS_AT_ONCE // ((first.shape[1] + second.shape[1]) * first.shape[2]))
+    width = 8 * (first.shape[1] + second.shape[1]) * first.shape[2]
     result = np.empty(len(first))
-    for start in range(0, len(first), step):
-        rows = slice(start, start + step)
-        costs = radius * _distances(_vectors(first[rows], start, unit), _vectors(second[rows], start, unit))
+    for rows in row_blocks(len(first), width):
+        a, b = (checked_vectors(v[rows], rows.start, unit=unit, precision=np.float64) for v in vectors)
+        costs = radius * _distances(a, b)
         if scores:
             costs += np.abs(scores[0][rows, :, None] - scores[1][rows, None, :])
         result[rows] = transport_costs(costs)
     return result
 
 
-def _vectors(block: Numbers, start: int, unit: bool) -> Floats:
-    vectors = block.astype(np.float64)
-    norms = np.sqrt(np.einsum("nkd,nkd->nk", vectors, vectors))
-    bad = ~np.isfinite(norms) | ((norms == 0) & unit)
-    if bad.any():
-        query, place = np.argwhere(bad)[0]
-        raise DataError(
-            f"{bad.sum()} vectors are {'zero or ' if unit else ''}not finite "
-            f"(first: document {place} of query {start + query})",
-            hint="check those documents' texts, and the encoder; an empty text has no place",
-        )
-    return vectors / norms[:, :, None] if unit else vectors
-
-
-def _distances(first: Floats, second: Floats) -> Floats:
+def _distances(first: Numbers, second: Numbers) -> Floats:
     """(n, a, b) Euclidean distances, around the centroid of the first sample, lest common parts cancel."""
     middle = first.mean(axis=1, keepdims=True)
     a, b = first - middle, second - middle
@@ -258,11 +245,7 @@ def _distances(first: Floats, second: Floats) -> Floats:
 
 
 def _scores(scores: Numbers) -> Floats:
-    if scores.ndim != 2 or not scores.size:
-        raise SpecError(f"expected scores (queries, documents), at least one of each, got {scores.shape}")
-    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-    if len(bad):
-        raise DataError(f"{len(bad)} of {len(scores)} queries hold a score that is not finite (first: row {bad[0]})")
+    check_scores(scores, least=1)
     return scores.astype(np.float64)
 
 

@@ -2,7 +2,7 @@
 
 The entropy of a teacher means nothing without it: any teacher can be made as decided or undecided as one likes. τ
 fitted to the spread compares teachers of any scale; τ fitted to labels makes the teacher's doubt an honest one. Source:
-theory.md, sections 6 and 8.4.
+docs/theory.md, sections 6 and 8.4.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from rankstill.errors import SpecError
+from rankstill.measures.checks import check_positive
 from rankstill.measures.group_entropy import (
     Scores,
-    binary_entropy,
     check_scores,
-    check_temperature,
+    margin_entropy,
     pairwise_entropy,
     spread_of_margins,
 )
@@ -71,7 +71,7 @@ def default_temperature(scores: Scores, c: float = 0.5) -> float:
         SpecError: The shape is wrong, or `c` is not above 0.
     """
     check_scores(scores)
-    check_temperature(c)
+    check_positive(c=c)
     return c * spread_of_margins(scores)
 
 
@@ -160,7 +160,7 @@ def calibrated_temperature(scores: Scores, labels: Labels) -> Calibration:
         temperature=math.exp(-best),
         edge=edge,
         cross_entropy=float(pairs.weight @ np.logaddexp(0, -decided)),
-        entropy=float(pairs.weight @ binary_entropy(decided)),
+        entropy=float(pairs.weight @ margin_entropy(decided)),
         pairs=len(margins),
         groups=pairs.groups,
     )

@@ -11,18 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
 
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.row_blocks import row_blocks
 
 Floats = NDArray[np.floating[Any]]
 Docs = NDArray[np.integer[Any]]
 
 FARTHEST = 2.0
 """The largest distance between unit vectors."""
-NUMBERS_AT_ONCE = 1 << 19
-"""How many numbers a block holds: 2 MB in float32, which stays in the cache from step to step."""
 _ON_ONE_THREAD = 1 << 14
 """How many numbers torch is given at once. From 32,768 on it wakes its threads, and where others use the processors,
 waiting for them takes ten times as long as the work."""
@@ -50,10 +48,11 @@ def unit_groups(embeddings: Floats, docs: Docs, *, precision: DTypeLike = np.flo
     for start in range(0, len(docs), groups_at_once):
         chosen = docs[start : start + groups_at_once]
         raw = _read(embeddings, chosen.reshape(-1)).reshape(*chosen.shape, -1)
-        for rows in blocks(len(chosen), width):
+        for rows in row_blocks(len(chosen), 4 * width):
             vectors, bad = to_unit(raw[rows], precision)
             if len(named := chosen[rows][bad]):
-                raise _bad_vectors(f"{len(np.unique(named))} documents", f"row {named[0]}")
+                what = f"{len(np.unique(named))} documents have an embedding that is zero or not finite"
+                raise _bad_vectors(what, f"row {named[0]}")
             yield slice(start + rows.start, start + rows.start + len(vectors)), vectors
         del raw  # or it would stay while the next is read
 
@@ -67,11 +66,32 @@ def unit_blocks(vectors: Floats) -> Iterator[Floats]:
     Raises:
         DataError: A vector is zero or not finite.
     """
-    for rows in blocks(len(vectors), vectors.shape[1] * vectors.shape[2]):
-        unit, bad = to_unit(np.array(vectors[rows], order="C"))
-        if len(where := np.argwhere(bad)):
-            raise _bad_vectors(f"{len(where)} vectors", f"group {rows.start + where[0][0]}, document {where[0][1]}")
-        yield unit
+    for rows in row_blocks(len(vectors), 4 * vectors.shape[1] * vectors.shape[2]):
+        yield checked_vectors(vectors[rows], rows.start)
+
+
+def checked_vectors(vectors: Floats, start: int = 0, *, unit: bool = True, precision: DTypeLike = np.float32) -> Floats:
+    """Take a copy of some groups' vectors, at length 1 unless told otherwise.
+
+    Args:
+        vectors: (m, k, D) any float; (m, D) where each group has one.
+        start: The number of the first group, for the error.
+        unit: Normalise them.
+        precision: The least precision of the result.
+
+    Raises:
+        DataError: A vector is not finite, or zero where it is to be normalised.
+    """
+    if unit:
+        taken, bad = to_unit(np.array(vectors, order="C"), precision)
+    else:
+        taken = vectors.astype(np.promote_types(vectors.dtype, precision))
+        bad = np.asarray(~np.isfinite(taken).all(axis=-1))
+    if len(where := np.argwhere(bad)):
+        group, *place = (int(i) for i in where[0])
+        first = (f"document {place[0]} of " if place else "") + f"group {start + group}"
+        raise _bad_vectors(f"{len(where)} vectors are {'zero or ' if unit else ''}not finite", first)
+    return taken
 
 
 def to_unit(raw: Floats, precision: DTypeLike = np.float32) -> tuple[Floats, NDArray[np.bool_]]:
@@ -128,13 +148,6 @@ def pair_distances(vectors: Floats) -> Floats:
     return np.sqrt(np.clip(found, 0, FARTHEST**2, out=found), out=found)
 
 
-def blocks(groups: int, numbers: int) -> Iterator[slice]:
-    """Cut groups of so many numbers each into blocks."""
-    step = max(1, NUMBERS_AT_ONCE // numbers)
-    for start in range(0, groups, step):
-        yield slice(start, start + step)
-
-
 def check_groups(embeddings: Floats, docs: Docs, *, least: int = 2) -> None:
     """Refuse groups that cannot be read.
 
@@ -163,6 +176,8 @@ def check_groups(embeddings: Floats, docs: Docs, *, least: int = 2) -> None:
 
 def _from_halves(halves: Floats) -> Floats:
     """Convert float16 to float32 by torch, which takes a tenth of numpy's time."""
+    import torch  # a second to import, which those who come for an entropy need not wait for
+
     found = np.empty(halves.shape, np.float32)
     source, target = torch.from_numpy(halves.reshape(-1)), torch.from_numpy(found.reshape(-1))
     for start in range(0, len(source), _ON_ONE_THREAD):
@@ -188,7 +203,7 @@ def _read(embeddings: Floats, rows: NDArray[np.integer[Any]]) -> Floats:
 
 def _bad_vectors(what: str, first: str) -> DataError:
     return DataError(
-        f"{what} have an embedding that is zero or not finite (first: {first})",
+        f"{what} (first: {first})",
         hint="check those documents' texts, and the encoder; an empty text has no place",
     )
 

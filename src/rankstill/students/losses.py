@@ -11,8 +11,9 @@ Every loss is called the same way, `loss(student, teacher, labels, mask=..., tem
   neither on the batch nor on the size of a group. It is computed in float32, also for bfloat16 scores (float64 stays).
 - A group of fewer than two real documents, or without the positive that the loss needs, is refused, not skipped.
 
-No value depends on a shift of all scores of one query. Notation as in theory.md: v and u are teacher's and student's
-margins (g(x) - g(x'))/τ of a pair, s the logistic function, h(p) the entropy in nats of a coin with probability p.
+No value depends on a shift of all scores of one query. Notation as in docs/theory.md: v and u are teacher's and
+student's margins (g(x) - g(x'))/τ of a pair, s the logistic function, h(p) the entropy in nats of a coin with
+probability p.
 """
 
 from __future__ import annotations

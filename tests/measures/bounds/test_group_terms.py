@@ -129,7 +129,7 @@ def test_half_precision_is_near_double():
         (lambda v, g: (v, g[:, :2]), SpecError, r"scores of shape \(5, 3\), got \(5, 2\)"),
         (lambda v, g: (v * np.array([1, 1, 0])[:, None], g), DataError, "5 vectors are zero .* document 2 of group 0"),
         (lambda v, g: (np.where(v == v[3, 1, 0], np.nan, v), g), DataError, "1 vectors .* document 1 of group 3"),
-        (lambda v, g: (v, np.where(g == g[2, 0], np.inf, g)), DataError, "1 of 5 groups .* group 2"),
+        (lambda v, g: (v, np.where(g == g[2, 0], np.inf, g)), DataError, "1 of 5 groups .* row 2"),
         (lambda v, g: (v, None), SpecError, "either"),
     ],
 )

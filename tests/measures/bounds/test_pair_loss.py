@@ -12,8 +12,8 @@ from rankstill.measures.bounds.pair_loss import (
     label_entropy,
     largest_loss,
     log_one_plus_exp,
-    margin_entropy,
 )
+from rankstill.measures.group_entropy import margin_entropy
 from tests.measures.bounds.worlds import h, psi, sigma
 
 

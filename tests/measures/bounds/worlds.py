@@ -1,4 +1,4 @@
-"""Small worlds where everything is known, and the definitions of theory.md written out one pair at a time."""
+"""Small worlds where everything is known, and the definitions of docs/theory.md written out one pair at a time."""
 
 from __future__ import annotations
 

@@ -117,5 +117,5 @@ def test_refusals():
     ):
         with pytest.raises(SpecError, match=says):
             group_size(parts, **options)
-    with pytest.raises(SpecError, match="no pair"):
+    with pytest.raises(SpecError, match="size is 1"):
         parts.variance(1)

@@ -57,7 +57,7 @@ def test_refusals():
         ({"false_negatives": math.nan}, "share of false negatives is nan"),
         ({"margin_of_false_negatives": math.inf}, "margin of false negatives"),
         ({"teacher_bias": math.nan}, "teacher bias"),
-        ({"groups": 0}, "0 groups"),
+        ({"groups": 0}, "groups is 0"),
         ({"crossover": math.nan}, "crossover"),
     ):
         with pytest.raises(SpecError, match=says):

@@ -115,7 +115,7 @@ def test_refusals():
         ({"budget": 0.0}, "budget is 0"),
         ({"costs": (1.0, 0.0)}, "cost of the second"),
         ({"form": "blend"}, "unknown form"),
-        ({"steps": 0}, "grid of 0 steps"),
+        ({"steps": 0}, "steps is 0"),
         ({"steps": 2, "measured_shift": [0.0, 0.0]}, "expected 3 measured shifts"),
         ({"steps": 1, "measured_shift": [0.0, math.nan]}, "below 0, or not a number"),
     ):
@@ -130,5 +130,5 @@ def test_refusals():
         spread(np.ones((2, 1, 4)), np.ones((2, 3, 4)))
     broken = np.ones((2, 3, 4))
     broken[0, 1] = math.nan
-    with pytest.raises(DataError, match="1 vectors hold"):
+    with pytest.raises(DataError, match="1 vectors are not finite"):
         spread(np.ones((2, 3, 4)), broken)

@@ -133,7 +133,7 @@ def test_more_than_one_block():
     stream.add(*(np.concatenate([a[:600], a[:600]]) for a in (queries, positives, negatives, overlaps)))
     assert stream.result().score == pytest.approx(base.score)
     negatives[1100, 3] = 0
-    with pytest.raises(DataError, match=r"first: at \(1100, 3\)"):
+    with pytest.raises(DataError, match=r"first: document 3 of group 1100"):
         eci_sem(queries, positives, negatives, overlaps)
 
 
@@ -155,7 +155,7 @@ def test_refusals():
     for bad in (0.0, math.nan, math.inf):
         broken = negatives.copy()
         broken[2, 1] = bad
-        with pytest.raises(DataError, match=r"1 vectors are zero or not finite \(first: at \(2, 1\)\)"):
+        with pytest.raises(DataError, match=r"1 vectors are zero or not finite \(first: document 1 of group 2\)"):
             eci_sem(queries, positives, broken, overlaps)
     with pytest.raises(DataError, match="no negatives"):
         eci_sem(queries, positives, negatives, np.full((6, 4), np.nan))

@@ -6,16 +6,9 @@ import math
 
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.checks import (
-    Values,
-    check_count,
-    check_entropy,
-    check_not_negative,
-    check_positive,
-    check_share,
-    losses_within,
-)
 from rankstill.measures.bounds.held_out import bernstein_upper
+from rankstill.measures.bounds.losses import Values, losses_within
+from rankstill.measures.checks import check_between, check_count, check_entropy, check_not_negative, check_positive
 
 
 def wasserstein_shift(
@@ -47,10 +40,9 @@ def wasserstein_shift(
         DataError: Costs are missing, negative, not finite, or above τ(B+B_g), which no cost can exceed.
         SpecError: A setting is out of range.
     """
-    for name, margin in (("student_margin", student_margin), ("teacher_margin", teacher_margin)):
-        check_not_negative(name, margin)
-    check_positive("the temperature", temperature)
-    check_entropy("the entropy", entropy)
+    check_not_negative(student_margin=student_margin, teacher_margin=teacher_margin)
+    check_positive(temperature=temperature)
+    check_entropy(entropy=entropy)
     both = student_margin + teacher_margin
     factor = both / (2 * temperature)
     assumptions = [
@@ -61,7 +53,7 @@ def wasserstein_shift(
     if shared_positive is None:
         assumptions.append("the documents of a group are drawn independently, from the strategy and from the target")
     else:
-        check_count("shared_positive", shared_positive, least=2)
+        check_count(2, shared_positive=shared_positive)
         factor *= (shared_positive - 1) / shared_positive
         assumptions.append("both laws share the positive; the other documents are drawn independently")
     # A hair more room than the largest cost, for rounding in the transport.
@@ -71,7 +63,7 @@ def wasserstein_shift(
     if delta is None:
         assumptions.append("the mean of W1 over these queries is that over all queries")
     else:
-        check_share("delta", delta)
+        check_between(0, 1, delta=delta)
         upper = bernstein_upper(cost, float(values.var(ddof=1)), len(values), both * temperature, delta)
         terms["shift's uncertainty"] = factor * (upper - cost)
         assumptions.append("W1 of a sample is no less than that of the laws on average (theory [6.4])")
@@ -93,8 +85,8 @@ def variation_shift(variations: Values, *, highest: float, entropy: float) -> Bo
         highest: The largest KL of a pair: log(1 + e^(range of scores/τ)) for scores in a known range.
         entropy: H_mu of the teacher on the target, nats.
     """
-    check_positive("the highest KL", highest)
-    check_entropy("the entropy", entropy)
+    check_positive(highest_KL=highest)
+    check_entropy(entropy=entropy)
     values = losses_within(variations, 1.0, clip=False, least=1)
     assumptions = (
         "the documents of a group are drawn independently, from the strategy and from the target",
@@ -140,8 +132,8 @@ def four_term_bound(
         SpecError: Shift and kappa are both given or both missing, `locality` bounds no excess risk, or a number is out
             of range. An infinite kappa is no error: the bound is infinite, hence vacuous.
     """
-    check_not_negative("the fit", fit)
-    check_entropy("the floor", floor)
+    check_not_negative(fit=fit)
+    check_entropy(floor=floor)
     own = ("fit", "comparator's excess")
     if not locality.name.startswith("excess risk"):
         raise SpecError(

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
-from rankstill.measures.bounds.checks import check_positive
 from rankstill.measures.bounds.pair_loss import (
     Floats,
     even_part,
     label_entropy,
     largest_loss,
     log_one_plus_exp,
-    margin_entropy,
 )
+from rankstill.measures.checks import check_positive
+from rankstill.measures.group_entropy import check_scores, margin_entropy
+from rankstill.measures.row_blocks import row_blocks
+from rankstill.measures.unit_groups import checked_vectors
 
 Numbers = NDArray[np.floating[Any]]
 LabelKind = Literal["soft", "hard"]
-
-_NUMBERS_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class Head:
     largest_distance: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("radius", "temperature", "largest_distance"):
-            check_positive(name, getattr(self, name))
+        check_positive(**asdict(self))
 
     @property
     def slope(self) -> float:
@@ -140,11 +139,9 @@ def blocks(
     """Yield what `per_group` returns for each of some heads, which share τ and D_max, a few megabytes at a time."""
     _check(vectors, scores, labels, pair_labels)
     groups, size, dimension = vectors.shape
-    step = max(1, _NUMBERS_AT_ONCE // (size * max(size, dimension)))
-    for start in range(0, groups, step):
-        rows = slice(start, start + step)
+    for rows in row_blocks(groups, 4 * size * max(size, dimension)):
         yield _block(
-            _vectors(vectors[rows], start, unit),
+            checked_vectors(vectors[rows], rows.start, unit=unit),
             None if scores is None else scores[rows],
             heads,
             labels,
@@ -212,20 +209,6 @@ def _labels(
     return lean, 0.5 + np.abs(lean), entropy if kind == "soft" else np.zeros_like(entropy)
 
 
-def _vectors(block: Numbers, start: int, unit: bool) -> Numbers:
-    vectors = block.astype(np.promote_types(block.dtype, np.float32))
-    norms = np.sqrt(np.einsum("nkd,nkd->nk", vectors, vectors))
-    bad = ~np.isfinite(norms) | ((norms == 0) & unit)
-    if bad.any():
-        group, place = np.argwhere(bad)[0]
-        what = "zero or not finite" if unit else "not finite"
-        raise DataError(
-            f"{bad.sum()} vectors are {what} (first: document {place} of group {start + group})",
-            hint="check those documents' texts, and the encoder",
-        )
-    return vectors / norms[:, :, None] if unit else vectors
-
-
 def _check_distances(squared: Floats, largest: float) -> None:
     seen = float(np.sqrt(squared.max()))
     if seen > largest * (1 + 1e-6):
@@ -254,8 +237,8 @@ def _check(vectors: Numbers, scores: Numbers | None, labels: LabelKind, pair_lab
     assert given is not None
     if given.shape != shape:
         raise SpecError(f"expected {'scores' if scores is not None else 'labels'} of shape {shape}, got {given.shape}")
-    wrong = ~np.isfinite(given) if pair_labels is None else ~((given >= 0) & (given <= 1))
-    if wrong.any():
-        what = "scores that are not finite" if pair_labels is None else "labels outside [0, 1]"
-        rows = np.flatnonzero(wrong.any(axis=1))
-        raise DataError(f"{len(rows)} of {groups} groups have {what} (first: group {rows[0]})")
+    if pair_labels is None:
+        check_scores(given)
+    elif not (inside := ((given >= 0) & (given <= 1)).all(axis=1)).all():
+        rows = np.flatnonzero(~inside)
+        raise DataError(f"{len(rows)} of {groups} groups have labels outside [0, 1] (first: group {rows[0]})")

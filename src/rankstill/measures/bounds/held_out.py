@@ -12,16 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.checks import (
-    Values,
-    check_count,
-    check_not_negative,
-    check_positive,
-    check_share,
-    losses_within,
-    said_of_range,
-)
+from rankstill.measures.bounds.losses import Values, losses_within, said_of_range
 from rankstill.measures.bounds.pair_loss import log_one_plus_exp
+from rankstill.measures.checks import check_between, check_count, check_not_negative, check_positive
 
 _FIXED = "the student was chosen without looking at these groups"
 _DRAWN = "there is one group per query, and queries are drawn independently from the target"
@@ -34,8 +27,7 @@ def highest_pair_loss(score_range: float, temperature: float) -> float:
         score_range: Largest minus smallest possible score: 2 for cosines.
         temperature: τ, above 0.
     """
-    check_positive("the range of scores", score_range)
-    check_positive("the temperature", temperature)
+    check_positive(range_of_scores=score_range, temperature=temperature)
     return log_one_plus_exp(score_range / temperature)
 
 
@@ -49,11 +41,10 @@ def bernstein_upper(mean: float, variance: float, count: int, highest: float, de
         highest: The largest value possible, known beforehand.
         delta: The probability, at most, of the expectation being above what is returned.
     """
-    check_share("delta", delta)
-    check_count("the number of values", count, least=2)
-    check_positive("the highest value", highest)
-    check_not_negative("the mean", mean)
-    check_not_negative("the variance", variance)
+    check_between(0, 1, delta=delta)
+    check_count(2, number_of_values=count)
+    check_positive(highest_value=highest)
+    check_not_negative(mean=mean, variance=variance)
     log = math.log(2 / delta)
     return mean + math.sqrt(2 * variance * log / count) + 7 * highest * log / (3 * (count - 1))
 
@@ -67,10 +58,10 @@ def deviation_upper(variance: float, count: int, highest: float, delta: float) -
         highest: The largest value possible, known beforehand; no deviation exceeds half of it.
         delta: The probability, at most, of the standard deviation being above what is returned.
     """
-    check_share("delta", delta)
-    check_count("the number of values", count, least=2)
-    check_positive("the highest value", highest)
-    check_not_negative("the variance", variance)
+    check_between(0, 1, delta=delta)
+    check_count(2, number_of_values=count)
+    check_positive(highest_value=highest)
+    check_not_negative(variance=variance)
     return min(math.sqrt(variance) + highest * math.sqrt(2 * math.log(1 / delta) / (count - 1)), highest / 2)
 
 
@@ -175,8 +166,8 @@ def _refuted_from(values: NDArray[np.float64], delta: float) -> float:
 
 
 def _checked(losses: Values, highest: float, delta: float, candidates: int, clip: bool) -> NDArray[np.float64]:
-    check_share("delta", delta)
-    check_count("the number of candidates", candidates)
+    check_between(0, 1, delta=delta)
+    check_count(number_of_candidates=candidates)
     return losses_within(losses, highest, clip=clip, least=2)
 
 

@@ -24,13 +24,6 @@ def label_entropy(label: Numbers) -> Floats:
     return np.asarray(np.where(inside, -safe * np.log(safe) - (1 - safe) * np.log1p(-safe), 0.0))
 
 
-def margin_entropy(margin: Numbers) -> Floats:
-    """h(s(v)), the entropy of a teacher's margin v; without cancellation where p is all but 0 or 1."""
-    size = np.abs(np.asarray(margin, np.float64))
-    odds = np.exp(-size)
-    return np.asarray(np.log1p(odds) + size * odds / (1 + odds))
-
-
 def even_part(reach: Numbers) -> Floats:
     """lc(x) = log cosh(x/2): the part of the loss that no label enters [1.2], at most x/2 and at most x²/8."""
     size = np.abs(np.asarray(reach, np.float64))

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.checks import (
-    Values,
-    check_positive,
-    check_share,
-    losses_within,
-    said_of_range,
-)
+from rankstill.measures.bounds.losses import Values, losses_within, said_of_range
+from rankstill.measures.checks import check_between, check_positive
 
 GRID = tuple(2.0**power for power in range(-6, 3))
 """Values of a that the bound is the best of, at the price of log 9: small ones pay off where the losses are large."""
@@ -49,7 +44,7 @@ def prequential_bound(
         SpecError: A setting is out of range.
     """
     values = losses_within(losses, highest, clip=clip, least=1)
-    check_share("delta", delta)
+    check_between(0, 1, delta=delta)
     if convex and clip:
         raise SpecError(
             "a loss cut at the highest value is not convex, so nothing is known of the average of the checkpoints",
@@ -58,7 +53,7 @@ def prequential_bound(
     if not len(grid):
         raise SpecError("the grid of a is empty", hint="take 1.0, or leave the grid out")
     for a in grid:
-        check_positive("a", a)
+        check_positive(a=a)
     mean = float(values.mean())
     cost = highest * math.log(len(grid) / delta) / len(values)
     a = min(grid, key=lambda a: (a * mean + cost) / -math.expm1(-a))

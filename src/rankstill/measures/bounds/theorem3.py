@@ -8,16 +8,16 @@ for estimating the moments. Each for the excess risk K (soft labels) or the risk
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.checks import check_count, check_entropy, check_not_negative, check_positive, check_share
 from rankstill.measures.bounds.group_statistics import GroupStatistics
 from rankstill.measures.bounds.group_terms import Head, LabelKind, PerGroup, check_kind, ranges
 from rankstill.measures.bounds.held_out import bernstein_upper, deviation_upper
 from rankstill.measures.bounds.pair_loss import log_one_plus_exp
+from rankstill.measures.checks import check_between, check_count, check_entropy, check_not_negative, check_positive
 
 Form = Literal["excess", "risk"]
 EVENTS = 7
@@ -45,8 +45,7 @@ class Moments:
     entropy_spread: float = 0.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            check_not_negative(field.name, getattr(self, field.name))
+        check_not_negative(**asdict(self))
 
     @classmethod
     def of(cls, groups: PerGroup) -> Moments:
@@ -57,7 +56,7 @@ class Moments:
 
 def mean_bound(moments: Moments, head: Head, groups: int) -> Bound:
     """Bound E sup_w (R - Rhat), which is E sup_w (K - Khat), over all heads [3.1]."""
-    check_count("the number of groups", groups)
+    check_count(number_of_groups=groups)
     linear, even = _expected(moments, head)
     root = math.sqrt(groups)
     return Bound(
@@ -100,11 +99,11 @@ def uniform_bound(
     Raises:
         SpecError: A number is not finite or out of range.
     """
-    check_count("the number of groups", groups)
-    check_share("delta", delta)
-    check_not_negative("entropy_range", entropy_range)
+    check_count(number_of_groups=groups)
+    check_between(0, 1, delta=delta)
+    check_not_negative(entropy_range=entropy_range)
     if largest_excess is not None:
-        check_positive("largest_excess", largest_excess)
+        check_positive(largest_excess=largest_excess)
     most = log_one_plus_exp(head.margin) if largest_excess is None else largest_excess
     excess = _is_excess(labels, form)
     interval = min(most, head.margin + entropy_range) if excess else head.margin
@@ -139,7 +138,7 @@ def empirical_bound(
         SpecError: A setting is out of range, or with `union` the radius is no power of two (1 excluded).
         DataError: There are fewer than two groups.
     """
-    check_share("delta", delta)
+    check_between(0, 1, delta=delta)
     head = statistics.head(radius)
     share = delta * (_share(head.radius) if union else 1)
     means, variances = statistics.moments(head.radius)
@@ -162,7 +161,7 @@ def empirical_bound(
 
 def powers_of_two(lowest: float, highest: float) -> tuple[float, ...]:
     """List the radii 2^j, j = ±1, ±2, ..., from about `lowest` to the one that a norm of `highest` fits in."""
-    check_positive("the lowest radius", lowest)
+    check_positive(lowest_radius=lowest)
     if not lowest <= highest < math.inf:
         raise SpecError(f"the highest radius is {highest}; it must be finite and at least the lowest, {lowest}")
     powers = range(math.floor(math.log2(lowest)), round(math.log2(radius_above(highest))) + 1)
@@ -171,7 +170,7 @@ def powers_of_two(lowest: float, highest: float) -> tuple[float, ...]:
 
 def radius_above(norm: float) -> float:
     """Find the smallest radius 2^j, j = ±1, ±2, ..., that a trained head of some norm fits in."""
-    check_positive("the norm", norm)
+    check_positive(norm=norm)
     radius = 2.0 ** math.ceil(math.log2(norm))
     return 2.0 if radius == 1 else radius
 
@@ -219,8 +218,8 @@ def _terms(moments: Moments, head: Head, groups: int, delta: float, interval: fl
 def _bound(
     terms: dict[str, float], head: Head, source: str, known: str, entropy: float, delta: float, excess: bool
 ) -> Bound:
-    check_not_negative("the fit", terms["fit"])
-    check_entropy("the entropy", entropy)
+    check_not_negative(fit=terms["fit"])
+    check_entropy(entropy=entropy)
     return Bound(
         "excess risk on the sampled law" if excess else "risk on the sampled law",
         source,

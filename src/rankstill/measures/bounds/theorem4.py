@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.checks import check_count, check_entropy, check_not_negative, check_positive
-
-LabelKind = Literal["soft", "hard"]
+from rankstill.measures.bounds.group_terms import LabelKind, check_kind
+from rankstill.measures.checks import check_count, check_entropy, check_not_negative, check_positive
 
 
 def sgd_bound(
@@ -53,12 +51,11 @@ def sgd_bound(
     Raises:
         SpecError: A number is not finite or out of range, or hard labels lack what is said above.
     """
-    check_count("the number of groups", groups)
-    for name, value in (("group_diameter", group_diameter), ("norm", norm), ("comparator_excess", comparator_excess)):
-        check_not_negative(name, value)
-    check_positive("the temperature", temperature)
+    check_count(number_of_groups=groups)
+    check_not_negative(group_diameter=group_diameter, norm=norm, comparator_excess=comparator_excess)
+    check_positive(temperature=temperature)
     top = _highest_entropy(list_size)
-    check_entropy("the entropy", entropy, top)
+    check_entropy(top, entropy=entropy)
     noise = _label_noise(labels, label_noise, largest_distance, independent_labels, entropy, list_size)
     reach = norm * group_diameter / temperature
     misfit = reach**2 * comparator_excess / 2
@@ -89,17 +86,16 @@ def sgd_step(
         temperature: τ.
         gradient_noise: G*, root of the mean squared length of a group's gradient at w*; 0 if soft labels are met.
     """
-    check_count("the number of groups", groups)
-    for name, value in (("norm", norm), ("group_diameter", group_diameter), ("temperature", temperature)):
-        check_positive(name, value)
-    check_not_negative("gradient_noise", gradient_noise)
+    check_count(number_of_groups=groups)
+    check_positive(norm=norm, group_diameter=group_diameter, temperature=temperature)
+    check_not_negative(gradient_noise=gradient_noise)
     return 1 / (group_diameter**2 / (4 * temperature**2) + gradient_noise * math.sqrt(groups) / norm)
 
 
 def _highest_entropy(list_size: int | None) -> float:
     if list_size is None:
         return math.log(2)
-    check_count("the list size", list_size, least=2)
+    check_count(2, list_size=list_size)
     return math.log(list_size)
 
 
@@ -112,19 +108,18 @@ def _label_noise(
     list_size: int | None,
 ) -> float:
     """G_lab²τ², in squared distance."""
-    if labels not in ("soft", "hard"):
-        raise SpecError(f"labels are {labels!r}; they must be 'soft' or 'hard'")
+    check_kind(labels)
     if labels == "soft":
         return 0.0
     if noise is not None:
-        check_not_negative("label_noise", noise)
+        check_not_negative(label_noise=noise)
         return noise
     if list_size is not None:
         raise SpecError("hard labels of lists need `label_noise`", hint="the mean of tr Cov of φ under softmax(g/τ)")
     if largest_distance is None:
         raise SpecError("hard labels need the largest distance", hint="2 holds for embeddings of length 1")
-    check_positive("largest_distance", largest_distance)
-    check_count("independent_labels", independent)
+    check_positive(largest_distance=largest_distance)
+    check_count(independent_labels=independent)
     return largest_distance**2 * entropy / (4 * math.log(2)) / independent
 
 

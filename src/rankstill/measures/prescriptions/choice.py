@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rankstill.errors import SpecError
-from rankstill.measures.prescriptions.checks import (
-    require_above_zero,
-    require_at_least_zero,
-    require_between,
-    require_finite,
+from rankstill.measures.checks import (
+    check_between,
+    check_entropy,
+    check_finite,
+    check_not_negative,
+    check_positive,
 )
 
 
@@ -36,11 +37,11 @@ class RootLaw:
     inverse: float = 0.0
 
     def __post_init__(self) -> None:
-        require_at_least_zero(root=self.root, inverse=self.inverse)
+        check_not_negative(root=self.root, inverse=self.inverse)
 
     def __call__(self, groups: float, delta: float = 0.5) -> float:
         """Return the term, in nats."""
-        require_above_zero(groups=groups)
+        check_positive(groups=groups)
         return self.root / math.sqrt(groups) + self.inverse / groups
 
     def at(self, delta: float) -> RootLaw:
@@ -63,7 +64,7 @@ class TailLaw:
     span: float
 
     def __post_init__(self) -> None:
-        require_at_least_zero(mean=self.mean, moment=self.moment, span=self.span)
+        check_not_negative(mean=self.mean, moment=self.moment, span=self.span)
 
     def __call__(self, groups: float, delta: float) -> float:
         """Return the term, in nats."""
@@ -71,7 +72,7 @@ class TailLaw:
 
     def at(self, delta: float) -> RootLaw:
         """Return the law at one `delta`, between 0 and 1."""
-        require_between(0, 1, delta=delta)
+        check_between(0, 1, delta=delta)
         log = math.log(1 / delta)
         return RootLaw(self.mean + self.moment * math.sqrt(2 * log), self.span * log / 3)
 
@@ -96,8 +97,8 @@ class Strategy:
     locality: LocalityLaw
 
     def __post_init__(self) -> None:
-        require_above_zero(**{f"cost of {self.name}": self.cost})
-        require_at_least_zero(**{f"fit of {self.name}": self.fit})
+        check_positive(**{f"cost of {self.name}": self.cost})
+        check_not_negative(**{f"fit of {self.name}": self.fit})
         if not self.shift >= 0:
             raise SpecError(f"shift of {self.name} is {self.shift}; it must be 0 or above")
 
@@ -129,7 +130,7 @@ class StrategyScore:
         Args:
             target_entropy: H_mu, the teacher's mean pairwise entropy on the target's pairs, in nats.
         """
-        require_between(-1e-12, math.log(2) + 1e-12, target_entropy=target_entropy)
+        check_entropy(target_entropy=target_entropy)
         return not self.total < math.log(2) - target_entropy
 
 
@@ -150,8 +151,8 @@ def strategy_scores(strategies: Sequence[Strategy], budget: float, delta: float 
     Raises:
         SpecError: A number is out of range, a name occurs twice, or the budget buys no group of some strategy.
     """
-    require_above_zero(budget=budget)
-    require_between(0, 1, delta=delta)
+    check_positive(budget=budget)
+    check_between(0, 1, delta=delta)
     names = [s.name for s in strategies]
     if not names or len(set(names)) < len(names):
         raise SpecError(f"expected one strategy or more, of different names, got {names}")
@@ -188,7 +189,7 @@ class Crossover:
 
     def best(self, budget: float) -> str | None:
         """Name the strategy to take at a budget; at a crossover itself, the one above it."""
-        require_above_zero(budget=budget)
+        check_positive(budget=budget)
         return self.winners[sum(budget >= b for b in self.budgets)]
 
 
@@ -208,7 +209,7 @@ def crossover(first: Strategy, second: Strategy, delta: float = 0.05) -> Crossov
     Raises:
         SpecError: A law is of another kind, or `delta` is out of range.
     """
-    require_between(0, 1, delta=delta)
+    check_between(0, 1, delta=delta)
     one, two = (_law(s, delta / 2) for s in (first, second))
     if not math.isfinite(first.shift) or not math.isfinite(second.shift):
         winner = None if first.shift == second.shift else min((first, second), key=lambda s: s.shift).name
@@ -242,7 +243,7 @@ def _law(strategy: Strategy, delta: float) -> RootLaw:
 
 def _positive_roots(a: float, b: float, c: float) -> list[float]:
     """Find where ax² + bx + c changes its sign above 0."""
-    require_finite(a=a, b=b, c=c)
+    check_finite(a=a, b=b, c=c)
     if a == 0:
         return [-c / b] if b * c < 0 else []
     discriminant = b * b - 4 * a * c

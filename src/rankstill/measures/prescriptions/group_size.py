@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
-from rankstill.measures.prescriptions.checks import require_above_zero, require_at_least_zero
+from rankstill.measures.checks import check_count, check_not_negative, check_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,7 @@ class VarianceParts:
 
     def variance(self, size: int) -> float:
         """Variance of the mean over the pairs of one group of `size` documents, exact [3.3]."""
-        if size < 2:
-            raise SpecError(f"a group of {size} documents has no pair")
+        check_count(2, size=size)
         return self.between + (4 * (size - 2) * self.document + 2 * self.pair) / (size * (size - 1))
 
 
@@ -112,8 +111,8 @@ def group_size(
     Raises:
         SpecError: A number is out of range.
     """
-    require_at_least_zero(query_cost=query_cost)
-    require_above_zero(document_cost=document_cost, budget=budget)
+    check_not_negative(query_cost=query_cost)
+    check_positive(document_cost=document_cost, budget=budget)
     if not 2 <= smallest <= largest:
         raise SpecError(f"no size of group is from {smallest} to {largest}, and 2 or more")
     clean = VarianceParts(max(parts.between, 0.0), max(parts.document, 0.0), max(parts.pair, 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rankstill.errors import SpecError
-from rankstill.measures.prescriptions.checks import require_finite
+from rankstill.measures.checks import check_count, check_finite, check_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,9 @@ def label_choice(
     Raises:
         SpecError: A number is out of range.
     """
-    require_finite(margin_of_false_negatives=margin_of_false_negatives, teacher_bias=teacher_bias)
-    if not 0 <= false_negatives <= 1:
-        raise SpecError(f"the share of false negatives is {false_negatives}; it must be from 0 to 1")
-    if groups < 1:
-        raise SpecError(f"{groups} groups hold no label")
+    check_finite(margin_of_false_negatives=margin_of_false_negatives, teacher_bias=teacher_bias)
+    check_share(share_of_false_negatives=false_negatives)
+    check_count(groups=groups)
     if crossover is not None and crossover != crossover:
         raise SpecError("the crossover is not a number; leave it out where it is unknown")
     return LabelChoice(abs(teacher_bias), false_negatives / 2 * abs(margin_of_false_negatives), crossover, groups)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rankstill.errors import DataError, SpecError
-from rankstill.measures.prescriptions.checks import require_above_zero, require_at_least_zero
+from rankstill.errors import SpecError
+from rankstill.measures.checks import check_count, check_not_negative, check_positive
+from rankstill.measures.unit_groups import checked_vectors
 
 Floats = NDArray[np.float64]
 Form = Literal["inside", "pure"]
@@ -32,7 +33,7 @@ class Spread:
     second: float
 
     def __post_init__(self) -> None:
-        require_at_least_zero(first=self.first, between=self.between, second=self.second)
+        check_not_negative(first=self.first, between=self.between, second=self.second)
 
     @property
     def centroids(self) -> float:
@@ -81,9 +82,7 @@ def spread(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) 
 
 
 def _middle_and_scatter(vectors: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
-    values = vectors.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise DataError(f"{int((~np.isfinite(values)).any(axis=2).sum())} vectors hold numbers that are not finite")
+    values = checked_vectors(vectors, unit=False, precision=np.float64)
     middle = values.mean(axis=1)
     values -= middle[:, None]
     return middle, np.einsum("nkd,nkd->n", values, values)
@@ -162,12 +161,11 @@ def best_mixture(
     Raises:
         SpecError: A number or a shape is out of range.
     """
-    require_at_least_zero(shift_of_the_first=shifts[0], shift_of_the_second=shifts[1], scale=scale)
-    require_above_zero(budget=budget, cost_of_the_first=costs[0], cost_of_the_second=costs[1])
+    check_not_negative(shift_of_the_first=shifts[0], shift_of_the_second=shifts[1], scale=scale)
+    check_positive(budget=budget, cost_of_the_first=costs[0], cost_of_the_second=costs[1])
     if form not in ("inside", "pure"):
         raise SpecError(f"unknown form of mixture {form!r}", hint="known: inside, pure")
-    if steps < 1:
-        raise SpecError(f"a grid of {steps} steps has no ends")
+    check_count(steps=steps)
     shares = np.arange(steps + 1) / steps
     groups = budget / ((1 - shares) * costs[0] + shares * costs[1])
     locality = scale * np.sqrt(spread.squared_diameter(shares, form) / groups)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from rankstill.errors import SpecError
-from rankstill.measures.prescriptions.checks import require_above_zero, require_at_least_zero, require_between
+from rankstill.measures.bounds.held_out import bernstein_upper
+from rankstill.measures.checks import check_between, check_count, check_entropy, check_not_negative, check_positive
 from rankstill.measures.prescriptions.choice import LocalityLaw
 
 _MANY = 1 << 60
@@ -56,8 +57,8 @@ def queries_needed(
         SpecError: A number is out of range.
     """
     factor = _factor(level, power)
-    require_above_zero(gap=gap)
-    require_at_least_zero(sd=sd)
+    check_positive(gap=gap)
+    check_not_negative(sd=sd)
     left = (gap / factor) ** 2 - _seed_variance(seed_sd, seeds)
     hidden = factor * math.sqrt(_seed_variance(seed_sd, seeds))
     return SampleSize(None if left <= 0 else max(2, _ceil(sd**2 / left)), hidden, "queries")
@@ -80,8 +81,9 @@ def seeds_needed(
         SpecError: A number is out of range.
     """
     factor = _factor(level, power)
-    require_above_zero(gap=gap, queries=queries)
-    require_at_least_zero(sd=sd, seed_sd=seed_sd)
+    check_positive(gap=gap)
+    check_count(queries=queries)
+    check_not_negative(sd=sd, seed_sd=seed_sd)
     left = (gap / factor) ** 2 - sd**2 / queries
     hidden = factor * sd / math.sqrt(queries)
     return SampleSize(None if left <= 0 else max(1, _ceil(2 * seed_sd**2 / left)), hidden, "seeds")
@@ -103,8 +105,8 @@ def smallest_gap(
     Raises:
         SpecError: A number is out of range.
     """
-    require_above_zero(queries=queries)
-    require_at_least_zero(sd=sd)
+    check_count(queries=queries)
+    check_not_negative(sd=sd)
     return _factor(level, power) * math.sqrt(sd**2 / queries + _seed_variance(seed_sd, seeds))
 
 
@@ -124,13 +126,10 @@ def certain_gap(queries: int, sd: float, *, span: float = 2.0, delta: float = 0.
     Raises:
         SpecError: A number is out of range.
     """
-    require_at_least_zero(sd=sd)
-    require_above_zero(span=span)
-    require_between(0, 1, delta=delta)
-    if queries < 2:
-        raise SpecError(f"{queries} queries have no variance; take two or more")
-    log = math.log(2 / delta)
-    return sd * math.sqrt(2 * log / queries) + 7 * span * log / (3 * (queries - 1))
+    check_not_negative(sd=sd)
+    check_count(2, queries=queries)
+    check_positive(span=span)
+    return bernstein_upper(0.0, sd**2, queries, span, delta)
 
 
 def certain_queries_needed(gap: float, sd: float, *, span: float = 2.0, delta: float = 0.05) -> int:
@@ -145,7 +144,7 @@ def certain_queries_needed(gap: float, sd: float, *, span: float = 2.0, delta: f
     Raises:
         SpecError: A number is out of range.
     """
-    require_above_zero(gap=gap)
+    check_positive(gap=gap)
     found = _first(lambda n: certain_gap(n, sd, span=span, delta=delta) <= gap, start=2)
     if found is None:
         raise SpecError(f"a gap of {gap} is out of reach: it takes more than 10^18 queries")
@@ -172,9 +171,9 @@ def groups_needed(
     Raises:
         SpecError: A number is out of range.
     """
-    require_at_least_zero(fit=fit)
-    require_between(0, 1, delta=delta)
-    _check_entropy(target_entropy)
+    check_not_negative(fit=fit)
+    check_between(0, 1, delta=delta)
+    check_entropy(target_entropy=target_entropy)
     if not shift >= 0:
         raise SpecError(f"shift is {shift}; it must be 0 or above")
     room = math.log(2) - target_entropy - fit - shift
@@ -196,28 +195,22 @@ def informative_distance(*, target_entropy: float, temperature: float, reach: fl
     Raises:
         SpecError: A number is out of range.
     """
-    require_above_zero(temperature=temperature, sum_of_reaches=reach + teacher_reach)
-    require_at_least_zero(reach=reach, teacher_reach=teacher_reach)
-    _check_entropy(target_entropy)
+    check_positive(temperature=temperature, sum_of_reaches=reach + teacher_reach)
+    check_not_negative(reach=reach, teacher_reach=teacher_reach)
+    check_entropy(target_entropy=target_entropy)
     return 2 * temperature * (math.log(2) - target_entropy) / (reach + teacher_reach)
 
 
-def _check_entropy(value: float) -> None:
-    if not 0 <= value <= math.log(2) + 1e-12:
-        raise SpecError(f"target entropy is {value}; it must be from 0 to log 2, in nats")
-
-
 def _factor(level: float, power: float) -> float:
-    require_between(0, 1, level=level)
-    require_between((1 - level) / 2, 1, power=power)
+    check_between(0, 1, level=level)
+    check_between((1 - level) / 2, 1, power=power)
     normal = NormalDist()
     return normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
 
 
 def _seed_variance(seed_sd: float, seeds: int) -> float:
-    require_at_least_zero(seed_sd=seed_sd)
-    if seeds < 1:
-        raise SpecError(f"{seeds} seeds train nothing; take one or more")
+    check_not_negative(seed_sd=seed_sd)
+    check_count(seeds=seeds)
     return 2 * seed_sd**2 / seeds
 
 

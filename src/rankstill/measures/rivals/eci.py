@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankstill.errors import DataError, SpecError
+from rankstill.measures.checks import check_count, check_positive
+from rankstill.measures.row_blocks import row_blocks
+from rankstill.measures.unit_groups import checked_vectors
 
 Floats = NDArray[np.floating[Any]]
 
-_NUMBERS_AT_ONCE = 1 << 20
 ECI_NAME = "ECI_sem (reimplemented from the abstract)"
 
 
@@ -76,10 +78,8 @@ class EciSemStream:
     """
 
     def __init__(self, dimensions: int, *, temperature: float = 0.05, ridge: float = 1.0) -> None:
-        if dimensions < 1 or not 0 < temperature < math.inf or not 0 < ridge < math.inf:
-            raise SpecError(
-                f"expected dimensions, temperature and ridge above 0, got {dimensions}, {temperature}, {ridge}"
-            )
+        check_count(dimensions=dimensions)
+        check_positive(temperature=temperature, ridge=ridge)
         self._temperature, self._ridge = temperature, ridge
         self._matrix = np.zeros((dimensions, dimensions))
         self._sums = np.zeros(3)
@@ -100,16 +100,15 @@ class EciSemStream:
             DataError: A vector is zero or not finite, or an overlap is outside 0 to 1.
         """
         self._check(queries, positives, negatives, overlaps)
-        step = max(1, _NUMBERS_AT_ONCE // max(1, negatives[0].size if len(negatives) else 1))
-        for start in range(0, len(queries), step):
-            rows = slice(start, start + step)
-            self._add(start, queries[rows], positives[rows], negatives[rows], overlaps[rows])
+        for rows in row_blocks(len(queries), 8 * negatives.shape[1] * negatives.shape[2]):
+            self._add(rows.start, queries[rows], positives[rows], negatives[rows], overlaps[rows])
 
     def _add(self, start: int, queries: Floats, positives: Floats, negatives: Floats, overlaps: Floats) -> None:
         there = ~np.isnan(overlaps)
         # What stands where no negative is must only be a vector.
         negatives = np.where(there[:, :, None], negatives, queries[:, None])
-        asked, right, wrong = (_unit(v, start) for v in (queries, positives, negatives))
+        vectors = (queries, positives, negatives)
+        asked, right, wrong = (checked_vectors(v, start, precision=np.float64) for v in vectors)
         near = np.einsum("nd,nmd->nm", asked, wrong)
         lead = (np.einsum("nd,nd->n", asked, right)[:, None] - near) / self._temperature
         parts = np.stack([np.exp(-np.logaddexp(0, -lead)), np.maximum(near, 0), 1 - overlaps.astype(np.float64)])
@@ -218,14 +217,3 @@ def lexical_overlaps(
         if total := weights.sum():
             result[row] = [min(weights[np.isin(terms, doc)].sum() / total, 1.0) for doc in docs]
     return result
-
-
-def _unit(vectors: Floats, start: int) -> NDArray[np.float64]:
-    values = vectors.astype(np.float64)
-    norms = np.linalg.norm(values, axis=-1, keepdims=True)
-    bad = np.argwhere(~((norms > 0) & np.isfinite(norms)))
-    if len(bad):
-        first = (start + int(bad[0][0]), *map(int, bad[0][1:-1]))
-        raise DataError(f"{len(bad)} vectors are zero or not finite (first: at {first})")
-    values /= norms
-    return values

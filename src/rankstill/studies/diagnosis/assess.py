@@ -20,9 +20,9 @@ from rankstill.groups.build import GROUPS
 from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.bounds.held_out import empirical_bernstein
 from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
+from rankstill.measures.false_negatives import false_negative_rate
 from rankstill.measures.intervals import mean_interval
-from rankstill.measures.labels import false_negative_rate
-from rankstill.measures.locality import locality, reference_diameter, squared_diameters
+from rankstill.measures.locality import LocalityStream
 from rankstill.measures.prescriptions.group_size import variance_parts
 from rankstill.measures.probe import fit
 from rankstill.measures.shift import shift_estimate, w1_embeddings, w1_scores
@@ -127,7 +127,9 @@ def assess(out: Path, inputs: Inputs, spec: AssessSpec) -> Path:
 
 def _measured(found: Material, spec: AssessSpec) -> tuple[Json, dict[str, NDArray[np.float64]]]:
     probed = probe(found, seed=spec.seed)
-    columns = _columns(found, probed)
+    places = np.searchsorted(found.documents.rows, found.groups.doc)
+    locality = LocalityStream.of(found.documents.values, places)
+    columns = _columns(found, probed, locality)
     floor = float(target_entropy(found).mean())
     summary = {
         "groups": len(found.groups),
@@ -135,7 +137,7 @@ def _measured(found: Material, spec: AssessSpec) -> tuple[Json, dict[str, NDArra
         "judged": found.shared > 0,
         "temperature": spec.temperature,
         "target_entropy": floor,
-        **_locality(found, spec),
+        **_diameters(locality, spec),
         **_labels(found),
         "shift": _shift(columns, spec),
         "probe": _probe(probed, columns, floor, spec),
@@ -145,11 +147,11 @@ def _measured(found: Material, spec: AssessSpec) -> tuple[Json, dict[str, NDArra
     return summary, columns
 
 
-def _columns(found: Material, probed: Probed) -> dict[str, NDArray[np.float64]]:
+def _columns(found: Material, probed: Probed, locality: LocalityStream) -> dict[str, NDArray[np.float64]]:
     """Measure every query; NaN where it has no target pool, or was not probed."""
     n = len(found.groups)
     columns = {
-        "squared_diameter": squared_diameters(found.documents.values, _places(found)),
+        "squared_diameter": locality.squared_diameters(),
         "pairwise_entropy": pairwise_entropy(found.scores),
         "listwise_entropy": listwise_entropy(found.scores),
         "probe_own": probed.own[probed.chosen],
@@ -169,17 +171,12 @@ def _columns(found: Material, probed: Probed) -> dict[str, NDArray[np.float64]]:
     return columns | distances
 
 
-def _places(found: Material) -> NDArray[np.int64]:
-    return np.searchsorted(found.documents.rows, found.groups.doc)
-
-
-def _locality(found: Material, spec: AssessSpec) -> Json:
-    places = _places(found)
-    measured = locality(found.documents.values, places, seed=spec.seed)
+def _diameters(locality: LocalityStream, spec: AssessSpec) -> Json:
+    measured = locality.result(spec.seed)
     return {
         "diameter": to_json(measured.rms),
         "robust_diameter": to_json(measured.robust),
-        "reference_diameter": reference_diameter(found.documents.values, places),
+        "reference_diameter": measured.reference,
     }
 
 

@@ -1,6 +1,6 @@
 """The target pool: samples of the lists that a student will rerank, for the very queries whose groups are diagnosed.
 
-mu of theory.md: for each query, one document drawn uniformly from its first list. The known positives and copies of
+mu of the theory: for each query, one document drawn uniformly from its first list. The known positives and copies of
 their texts are left out, as they are from every strategy's draw. Two samples without a document in common are taken, so
 that the distance between them says how large a distance is when there is nothing to find.
 """

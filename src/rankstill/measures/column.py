@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class PerGroup:
+class Column:
     """Values of groups in the order in which they came.
 
     One block of memory that grows. A list of small arrays would lie scattered between the large ones that come and go,
@@ -25,7 +25,7 @@ class PerGroup:
         """Append values, (m,)."""
         self._values.frombytes(np.asarray(values, np.float64).tobytes())
 
-    def extend(self, other: PerGroup) -> None:
+    def extend(self, other: Column) -> None:
         """Append another column."""
         self._values.extend(other._values)
 
