@@ -21,7 +21,7 @@ def advice(diagnosis: Json) -> str:
     use = min([best, *equal], key=lambda name: (_spent(entries[name]), diagnosis["ranking"].index(name)))
     sentences = [
         _use(use, best, equal, entries, diagnosis),
-        _cost(entries[use], entries),
+        _cost(entries[use], entries, diagnosis),
         _sure(use, best, diagnosis),
         _bound(entries[use], diagnosis),
         *_labels(entries[use]),
@@ -30,27 +30,28 @@ def advice(diagnosis: Json) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _spent(entry: Entry) -> float:
-    """What decides among equals: teacher calls, then seconds of drawing, as one number."""
-    cost = entry["cost"]
-    return float(cost["calls"] + 1e-3 * cost["drawing_seconds"])
+def _spent(entry: Entry) -> int:
+    """What decides among equals: calls of the teacher, a tenth more or less being the same."""
+    return round(math.log(max(entry["cost"]["calls"], 1e-9)) / 0.1)
 
 
 def _use(use: str, best: str, equal: Sequence[str], entries: dict[str, Entry], diagnosis: Json) -> str:
     if len(entries) == 1:
         return f"Only {use} was diagnosed, so there is nothing to choose."
-    learnt = _nats(entries[use]["probe"]["target"])
-    what = f"a linear head trained on its groups is {learnt} from the teacher on unseen lists"
+    learnt = entries[use]["probe"]["target"]
+    if learnt is None or not diagnosis["comparisons"]:
+        return f"Too few queries were tested to tell these strategies apart; the rest speaks of {use}."
+    what = f"a linear head trained on its groups is {_nats(learnt)} from the teacher on unseen lists"
     others = [name for name in (best, *equal) if name != use]
     if not others:
         return f"Use {use}: {what}, closer than with any other strategy here."
     worth = f"{diagnosis['margin']:.2g} nats, {diagnosis['spec']['worth']:.0%} of what is at stake"
     are, cost = ("is", "costs") if len(others) == 1 else ("are", "cost")
-    same = f"{_names(others)} {are} no better by more than {worth}, or cannot be told apart"
-    return f"Use {use}: {what}; {same}, and {cost} no less."
+    same = f"{_names(others)} {are} not better by more than {worth}, as far as these queries show"
+    return f"Use {use}: {what}; {same}, and {cost} as much or more."
 
 
-def _cost(entry: Entry, entries: dict[str, Entry]) -> str:
+def _cost(entry: Entry, entries: dict[str, Entry], diagnosis: Json) -> str:
     cost = entry["cost"]
     said = f"A group takes {cost['calls']:.3g} calls of the teacher"
     if cost["call_seconds"]:
@@ -60,6 +61,9 @@ def _cost(entry: Entry, entries: dict[str, Entry]) -> str:
     dearest = max(entries.values(), key=lambda e: e["cost"]["calls"])
     if dearest["cost"]["calls"] > 1.5 * cost["calls"]:
         said += f"; {dearest['name']} takes {dearest['cost']['calls']:.3g}"
+    amount, unit = diagnosis["budget"]["amount"], diagnosis["budget"]["unit"]
+    if unit != "groups":
+        said += f"; {amount:,.10g} {unit} buy {entry['score']['groups']:,} groups"
     return said + "."
 
 
@@ -70,7 +74,11 @@ def _sure(use: str, best: str, diagnosis: Json) -> str:
     named = {c["name"]: c for c in diagnosis["comparisons"]}
     shown = named[use] if use != best else min(named.values(), key=lambda c: abs(c["difference"]["mean"]))
     d = shown["difference"]
-    gap = f"{shown['name']} is {d['mean']:+.3g} nats from {shown['against']} ({_ends(d)}, {d['n']:,} queries)"
+    side = "further from" if d["mean"] >= 0 else "closer to"
+    gap = (
+        f"{shown['name']} is {abs(d['mean']):.2g} nats {side} the teacher than {shown['against']} (interval of the "
+        f"difference {_ends(d)}, {d['n']:,} queries)"
+    )
     if shown["told_apart"]:
         small = ", too little to pay for" if shown["as_good"] else ""
         return f"How sure: {gap}{small}."
@@ -84,14 +92,15 @@ def _bound(entry: Entry, diagnosis: Json) -> str:
     score = entry["score"]
     if not score["vacuous"]:
         return (
-            f"The bound agrees that something is learnt: at {score['groups']:,} groups a linear head is at most "
-            f"{score['total']:.3g} nats above the floor, against {score['room']:.3g} for knowing nothing."
+            f"If fit and shift stay as they are on the groups diagnosed, the four-term bound says something: at "
+            f"{score['groups']:,} groups a linear head is at most {score['total']:.3g} nats above the floor, against "
+            f"{score['room']:.3g} for knowing nothing."
         )
     needed = score["groups_needed"]
     why = f"it takes {needed:,} groups to say anything" if needed else "its fit and shift alone exceed what is at stake"
-    return (
-        f"The four-term bound is vacuous at {score['groups']:,} groups ({why}): it ranks strategies but proves nothing."
-    )
+    first = diagnosis["score_ranking"][0]
+    order = f"; by its size, {first} would come first" if first != entry["name"] else ""
+    return f"The four-term bound is vacuous at {score['groups']:,} groups ({why}): it proves nothing{order}."
 
 
 def _labels(entry: Entry) -> list[str]:
@@ -100,8 +109,8 @@ def _labels(entry: Entry) -> list[str]:
         return []
     share = 100 * found["share"]["mean"]
     return [
-        f"The teacher scores {share:.0f}% of its negatives at or above their positive: keep the teacher's scores as "
-        "labels, or filter (--margin) before training on judgements."
+        f"The teacher scores {share:.0f}% of the negatives of {entry['name']} at or above the positive: keep the "
+        "teacher's scores as labels, or filter (--margin) before training on judgements."
     ]
 
 
@@ -112,7 +121,8 @@ def _change(use: str, diagnosis: Json) -> str:
             other = cross["second"] if cross["first"] == use else cross["first"]
             unit = diagnosis["budget"]["unit"]
             said.append(
-                f"a budget across {cross['budgets'][0]:,.3g} {unit}, where {other} and it change places by the bound"
+                f"a budget on the other side of {cross['budgets'][0]:,.3g} {unit}, where {other} and it change places "
+                "by the bound"
             )
     helping = [m for m in diagnosis["mixtures"] if m["helps"] and use in (m["first"], m["second"])]
     if helping:
