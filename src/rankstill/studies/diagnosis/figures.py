@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,22 @@ from rankstill.studies.svg import HALO, colour, draw, strategy_colour
 LOG2 = math.log(2)
 Entry = dict[str, Any]
 _ROW = 40
+_NAMED = 5
+"""Strategies at most whose names stand in the plane; of more, numbers do."""
 _TERMS = {"fit": "s0", "locality": "s1", "shift": "s3", "entropy floor": "line"}
 
 
 def plane(diagnosis: Json) -> Picture | None:
     """Each strategy in the locality-entropy plane with its cost, over the cloud of its queries."""
-    labels = {s["name"]: f"{plain(s['name'], 14)} · {s['cost']['calls']:.3g} calls" for s in diagnosis["strategies"]}
-    return draw_plane({"strategies": diagnosis["strategies"], "systems": []}, labels)
+    shown = diagnosis["strategies"]
+    numbered = len(shown) > _NAMED
+    costs = {s["name"]: f"{s['cost']['calls']:.3g} calls" for s in shown}
+    labels = {name: str(i) if numbered else f"{plain(name, 14)} · {costs[name]}" for i, name in enumerate(costs, 1)}
+    drawn = draw_plane({"strategies": shown, "systems": []}, labels)
+    if drawn is None or not numbered:
+        return drawn
+    key = "; ".join(f"{i} {plain(name, 40)}, {costs[name]}" for i, name in enumerate(costs, 1))
+    return replace(drawn, caption=f"{drawn.caption} {key}.")
 
 
 def excess(diagnosis: Json) -> Picture | None:
@@ -226,14 +236,17 @@ def agreement(explanation: Json) -> Picture:
             axes.annotate(
                 plain(place["where"], 36), (0, row + 0.28), xycoords=across, ha="left", fontweight="bold", gid=HALO
             )
-            axes.annotate(
-                number(place["tau"]["mean"], 2), (1, row + 0.28), xycoords=across, ha="right", fontsize=11, gid=HALO
-            )
+            axes.annotate(_tau(place), (1, row + 0.28), xycoords=across, ha="right", fontsize=11, gid=HALO)
 
-    alt = "; ".join(f"{p['where']} {number(p['tau']['mean'], 2)}" for p in shown)
+    alt = "; ".join(f"{p['where']} {_tau(p)}" for p in shown)
     svg = draw("agreement", f"Mean Kendall's tau: {alt}", WIDTH, 62 * len(shown) + 52, paint)
     caption = (
         "Kendall's tau between the student's and the teacher's ranking of the same documents, one value a query; "
         "right, its mean."
     )
     return Picture("Agreement, query by query", caption, (Panel("", svg),))
+
+
+def _tau(place: Entry) -> str:
+    """Print a place's mean; there is none where one side ties all documents of every list."""
+    return number(place["tau"]["mean"], 2) if "tau" in place else "–"
