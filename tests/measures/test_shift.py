@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from rankstill.errors import DataError, SpecError
+from rankstill.errors import DataError, MissingScores, SpecError
 from rankstill.measures.shift import (
     aligned,
     kappa,
@@ -165,6 +165,10 @@ def test_refusals():
     zero[2, 1] = 0
     with pytest.raises(DataError, match=r"zero or not finite .*document 1 of group 2"):
         w1_embeddings(zero, y)
+    many = np.ones((300, 4, 128))
+    many[299, 3] = 0  # in the second block
+    with pytest.raises(DataError, match="document 3 of group 299"):
+        w1_embeddings(np.ones((300, 4, 128)), many)
     w1_embeddings(zero, y, unit=False)
     zero[2, 1, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):
@@ -176,7 +180,7 @@ def test_refusals():
     for radius in (-1.0, math.nan, math.inf):
         with pytest.raises(SpecError, match="radius"):
             w1_cost(x, y, g, other, radius=radius)
-    with pytest.raises(DataError, match="1 of 4 groups"):
+    with pytest.raises(MissingScores, match="1 of 4 groups"):
         w1_cost(x, y, np.where(np.arange(4)[:, None] == 2, np.nan, g), other, radius=1.0)
     with pytest.raises(SpecError):
         w1_scores(np.zeros((2, 3)), np.zeros((3, 3)))

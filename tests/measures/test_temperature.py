@@ -35,6 +35,11 @@ def test_default_temperature_makes_teachers_of_any_scale_comparable():
     assert values[0] == pytest.approx(values[1])
 
 
+def test_a_share_of_the_spread_that_is_not_above_0_is_refused_by_its_name():
+    with pytest.raises(SpecError, match="c is 0; it must be above 0"):
+        default_temperature(np.eye(3), 0)
+
+
 def test_a_constant_teacher_is_refused():
     with pytest.raises(DataError, match=r"constant score to the documents of all 3 groups \(first: 0.5\)"):
         default_temperature(np.full((3, 4), 0.5, np.float32))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import run_stage, to_json, write_json
-from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
+from rankstill.measures.entropy import EntropyStream
 from rankstill.measures.false_negatives import false_negative_rate
 from rankstill.measures.locality import LocalityStream
 from rankstill.randomness import rng_for
@@ -90,7 +90,9 @@ def _places(rows: Rows, docs: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    found = entropy(table.score, spec.temperature)
+    measured = EntropyStream(table.size, spec.temperature)
+    measured.add(table.score)
+    found = measured.result()
     # The first column is the positive, or stands in for one; a judge may have made further columns positives.
     positive = table.label > 0
     positive[:, 0] = True
@@ -105,8 +107,8 @@ def _entropies(table: Groups, spec: DescribeSpec) -> tuple[dict[str, Any], dict[
         "mean_positive_score": float(table.score[:, 0].mean()),
     }
     columns = {
-        "pairwise_entropy": pairwise_entropy(table.score, spec.temperature),
-        "listwise_entropy": listwise_entropy(table.score, spec.temperature),
+        "pairwise_entropy": measured.pairwise(),
+        "listwise_entropy": measured.listwise(),
     }
     return summary, columns
 

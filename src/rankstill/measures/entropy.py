@@ -15,6 +15,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rankstill.errors import SpecError
 from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.checks import check_positive
@@ -108,6 +111,14 @@ class EntropyStream:
             self._pairwise.add(pairwise)
             self._listwise.add(listwise)
 
+    def pairwise(self) -> NDArray[np.float64]:
+        """Return each group's pairwise entropy, (n,) nats, in the order in which they came."""
+        return self._pairwise.values()
+
+    def listwise(self) -> NDArray[np.float64]:
+        """Return each group's listwise entropy, (n,) nats, in the order in which they came."""
+        return self._listwise.values()
+
     def result(self, *, level: float = 0.95) -> Entropy:
         """Sum up, with Hoeffding intervals of this coverage.
 
@@ -116,12 +127,11 @@ class EntropyStream:
         """
         if not len(self._pairwise):
             raise SpecError("no group was added, so there is nothing to measure", hint="add groups before the result")
-        pairwise, listwise = (column.values() for column in (self._pairwise, self._listwise))
         return Entropy(
             self.temperature,
             self.size,
-            hoeffding_interval(pairwise, lowest=0.0, highest=math.log(2), level=level),
-            hoeffding_interval(listwise, lowest=0.0, highest=math.log(self.size), level=level),
+            hoeffding_interval(self.pairwise(), lowest=0.0, highest=math.log(2), level=level),
+            hoeffding_interval(self.listwise(), lowest=0.0, highest=math.log(self.size), level=level),
         )
 
 
