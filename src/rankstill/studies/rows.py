@@ -170,6 +170,15 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "−") if is_number(value) else ABSENT
 
 
+def short(value: Any) -> str:
+    """Format a number of any size by its first three digits, or a dash where there is none.
+
+    >>> short(0.041249), short(92083.1), short(None)
+    ('0.0412', '92,100', '–')
+    """
+    return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−") if is_number(value) else ABSENT
+
+
 def signed(value: Any, digits: int = 3) -> str:
     """Format a difference with its sign; what rounds to 0 has none.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rankstill.files import Json
+from rankstill.studies.rows import short
 
 SUSPICIOUS = 0.05
 """Share of suspected false negatives from which a filter is advised."""
@@ -53,14 +54,14 @@ def _use(use: str, best: str, equal: Sequence[str], entries: dict[str, Entry], d
 
 def _cost(entry: Entry, entries: dict[str, Entry], diagnosis: Json) -> str:
     cost = entry["cost"]
-    said = f"A group takes {cost['calls']:.3g} calls of the teacher"
+    said = f"A group takes {short(cost['calls'])} calls of the teacher"
     if cost["call_seconds"]:
         said += f" and {cost['seconds']:.2g} s"
     if cost["money"] is not None:
         said += f" and {cost['money']:.3g} in money"
     dearest = max(entries.values(), key=lambda e: e["cost"]["calls"])
     if dearest["cost"]["calls"] > 1.5 * cost["calls"]:
-        said += f"; {dearest['name']} takes {dearest['cost']['calls']:.3g}"
+        said += f"; {dearest['name']} takes {short(dearest['cost']['calls'])}"
     amount, unit = diagnosis["budget"]["amount"], diagnosis["budget"]["unit"]
     if unit != "groups":
         said += f"; {amount:,.10g} {unit} buy {entry['score']['groups']:,} groups"
@@ -93,8 +94,8 @@ def _bound(entry: Entry, diagnosis: Json) -> str:
     if not score["vacuous"]:
         return (
             f"If fit and shift stay as they are on the groups diagnosed, the four-term bound says something: at "
-            f"{score['groups']:,} groups a linear head is at most {score['total']:.3g} nats above the floor, against "
-            f"{score['room']:.3g} for knowing nothing."
+            f"{score['groups']:,} groups a linear head is at most {short(score['total'])} nats above the floor, "
+            f"against {score['room']:.3g} for knowing nothing."
         )
     needed = score["groups_needed"]
     why = f"it takes {needed:,} groups to say anything" if needed else "its fit and shift alone exceed what is at stake"
@@ -121,8 +122,8 @@ def _change(use: str, diagnosis: Json) -> str:
             other = cross["second"] if cross["first"] == use else cross["first"]
             unit = diagnosis["budget"]["unit"]
             said.append(
-                f"a budget on the other side of {cross['budgets'][0]:,.3g} {unit}, where {other} and it change places "
-                "by the bound"
+                f"a budget on the other side of {short(cross['budgets'][0])} {unit}, where {other} and it change "
+                "places by the bound"
             )
     helping = [m for m in diagnosis["mixtures"] if m["helps"] and use in (m["first"], m["second"])]
     if helping:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from rankstill.files import Json
 from rankstill.studies.figures import MARKERS, WIDTH, Panel, Picture, add_axes
 from rankstill.studies.figures import plane as draw_plane
-from rankstill.studies.rows import number, plain
+from rankstill.studies.rows import number, plain, short
 from rankstill.studies.svg import HALO, colour, draw, strategy_colour
 
 LOG2 = math.log(2)
@@ -30,7 +30,7 @@ def plane(diagnosis: Json) -> Picture | None:
     """Each strategy in the locality-entropy plane with its cost, over the cloud of its queries."""
     shown = diagnosis["strategies"]
     numbered = len(shown) > _NAMED
-    costs = {s["name"]: f"{s['cost']['calls']:.3g} calls" for s in shown}
+    costs = {s["name"]: f"{short(s['cost']['calls'])} calls" for s in shown}
     labels = {name: str(i) if numbered else f"{plain(name, 14)} · {costs[name]}" for i, name in enumerate(costs, 1)}
     drawn = draw_plane({"strategies": shown, "systems": []}, labels)
     if drawn is None or not numbered:
@@ -138,7 +138,7 @@ def _stack(axes: Axes, row: int, strategy: Entry, widest: float) -> None:
     total = sum(values.values())
     across = axes.get_yaxis_transform()
     axes.annotate(plain(strategy["name"], 30), (0, row + 0.36), xycoords=across, ha="left", fontweight="bold", gid=HALO)
-    axes.annotate(f"{total:.3g}", (1, row + 0.36), xycoords=across, ha="right", fontsize=11, gid=HALO)
+    axes.annotate(short(total), (1, row + 0.36), xycoords=across, ha="right", fontsize=11, gid=HALO)
 
 
 def places(explanation: Json) -> Picture:
@@ -155,8 +155,8 @@ def places(explanation: Json) -> Picture:
     return Picture("Where the student follows its teacher", caption, (Panel("", svg),))
 
 
-def inverted(explanation: Json) -> Picture:
-    """Inversions of pairs that the teacher is sure of, with what the excess allows at most."""
+def inverted(explanation: Json) -> Picture | None:
+    """Inversions of pairs that the teacher is sure of, with what the excess allows at most; None where all was seen."""
     panels = []
     for i, place in enumerate(explanation["places"]):
         if place["kind"] == "seen":
@@ -180,6 +180,8 @@ def inverted(explanation: Json) -> Picture:
             f"at {c:g}: {s:.2f}% inverted, at most {b:.0f}%" for c, s, b in zip(sure, share, bound, strict=True)
         )
         panels.append(Panel(place["where"], draw(f"inverted-{i}", alt, WIDTH, 220, paint)))
+    if not panels:
+        return None
     caption = (
         "Pairs that the student turns round although the teacher is sure of them (entropy at most (1 - c) log 2), "
         "of all pairs; dashed, what the excess allows at most."
@@ -212,9 +214,11 @@ def curve(explanation: Json) -> Picture | None:
     return Picture("The first epoch, as a test", caption, (Panel("", svg),))
 
 
-def agreement(explanation: Json) -> Picture:
-    """How alike the two rankings are, query by query."""
+def agreement(explanation: Json) -> Picture | None:
+    """How alike the two rankings are, query by query; None where all was seen."""
     shown = [p for p in explanation["places"] if p["kind"] != "seen"]
+    if not shown:
+        return None
 
     def paint(figure: Figure) -> None:
         axes = add_axes(figure, left=10, right=10, top=6, bottom=46)

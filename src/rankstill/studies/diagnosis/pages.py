@@ -11,7 +11,7 @@ from rankstill.studies.diagnosis import figures
 from rankstill.studies.figures import Picture
 from rankstill.studies.page import Cell, Head, Page, Table, write_page
 from rankstill.studies.rows import interval as ends
-from rankstill.studies.rows import number, signed
+from rankstill.studies.rows import number, short, signed
 
 Entry = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _strategies(found: Json) -> Table:
                 _kappa(s.get("kappa")),
                 _with_ends(fn and fn["share"], 1, 100.0),
                 _with_ends(s["probe"]["target"]),
-                Cell(f"{cost['calls']:.3g}", _seconds(cost)),
+                Cell(short(cost["calls"]), _seconds(cost)),
             )
         )
     heads = (
@@ -115,7 +115,7 @@ def _kappa(kappa: Json | None) -> Cell:
         return Cell("unknown", "the strategy cannot say")
     if kappa["largest"] is None:
         return Cell("∞", f"for {100 * kappa['infinite_share']:.0f}% of queries")
-    return Cell(f"{kappa['largest']:.3g}")
+    return Cell(short(kappa["largest"]))
 
 
 def _seconds(cost: Json) -> str:
@@ -140,7 +140,7 @@ def _bounds(found: Json) -> Table:
                     "vacuous" if score["vacuous"] else f"{score['total']:.3f} < {score['room']:.3f}",
                     f"from {needed:,} groups on" if needed else "at any number of groups",
                 ),
-                Cell(f"{bound['value']:.3g}" if bound["value"] is not None else "∞", _certain(bound)),
+                Cell(short(bound["value"]) if bound["value"] is not None else "∞", _certain(bound)),
             )
         )
     heads = (
@@ -182,12 +182,12 @@ def _choices(found: Json) -> Table | None:
         small = f"{ends(c['difference']['low'], c['difference']['high'])}; {told}; {needs}, {trainings} show such a gap"
         rows.append((Cell(f"{c['name']} against {c['against']}"), Cell(text, small)))
     for x in found["crossovers"]:
-        at = ", ".join(f"{b:,.3g} {found['budget']['unit']}" for b in x["budgets"])
+        at = ", ".join(f"{short(b)} {found['budget']['unit']}" for b in x["budgets"])
         who = " → ".join(w or "equal" for w in x["winners"])
         rows.append((Cell(f"crossover of {x['first']} and {x['second']}"), Cell(at or "none", f"by the bound: {who}")))
     for m in found["mixtures"]:
         text = f"{m['best']:.0%} of the second is best" if m["helps"] else "does not help"
-        totals = ", ".join(f"{share:.0%}: {total:.3g}" for share, total in zip(m["shares"], m["total"], strict=True))
+        totals = ", ".join(f"{share:.0%}: {short(total)}" for share, total in zip(m["shares"], m["total"], strict=True))
         rows.append((Cell(f"mixture of {m['first']} and {m['second']}"), Cell(text, totals)))
     for s in found["strategies"]:
         rows += _sizes(s)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rankstill.files import Json
 from rankstill.studies.rows import interval as ends
-from rankstill.studies.rows import number, plain, signed
+from rankstill.studies.rows import number, plain, short, signed
 
 WIDTH = 100
 _NAME = 22
@@ -19,17 +19,21 @@ _NAME = 22
 
 def print_diagnosis(found: Json, console: Console) -> None:
     """Print a diagnosis: what each strategy is like, its bound, what tells them apart, and the advice."""
-    # A pipe has no width of its own.
-    console = console if console.is_terminal else Console(stderr=True, width=WIDTH)
+    console = _wide(console)
     budget = f"{found['budget']['amount']:,.10g} {found['budget']['unit']}"
     console.print(Text(f"Before training, on {found['queries']:,} of {found['of']:,} training queries", style="bold"))
-    console.print(_strategies(found), width=WIDTH)
+    console.print(_strategies(found), width=WIDTH, markup=False)
     console.print(Text(f"\nThe four-term bound at a budget of {budget}, nats", style="bold"))
-    console.print(_bounds(found), width=WIDTH)
+    console.print(_bounds(found), width=WIDTH, markup=False)
     for line in _remarks(found):
         console.print(Text(line, style="dim"), width=WIDTH)
     console.print(Text("\nAdvice", style="bold"))
-    console.print(found["advice"], width=WIDTH, highlight=False)
+    console.print(Text(found["advice"]), width=WIDTH)
+
+
+def _wide(console: Console) -> Console:
+    """Take another console where there is a pipe, which has no width of its own."""
+    return console if console.is_terminal else Console(stderr=True, width=WIDTH, emoji=False)
 
 
 def _table(*heads: str) -> Table:
@@ -50,7 +54,7 @@ def _strategies(found: Json) -> Table:
             f"{number(shift['value']['mean'], 2)} ({number(shift['null']['mean'], 2)})",
             f"{100 * fn['share']['mean']:.1f}%" if fn else "–",
             f"{number(target['mean'])}, {ends(target['low'], target['high'])}" if target else "–",
-            f"{cost['calls']:.3g}",
+            short(cost["calls"]),
         )
     return table
 
@@ -64,7 +68,7 @@ def _bounds(found: Json) -> Table:
         table.add_row(
             plain(s["name"], _NAME),
             f"{score['groups']:,}",
-            *(f"{score[term]:.3g}" for term in ("fit", "locality", "shift", "floor")),
+            *(short(score[term]) for term in ("fit", "locality", "shift", "floor")),
             _kappa(kappa),
             says if score["vacuous"] else f"yes: {score['total']:.3f} < {score['room']:.3f}",
         )
@@ -74,7 +78,7 @@ def _bounds(found: Json) -> Table:
 def _kappa(kappa: Json | None) -> str:
     if kappa is None:
         return "unknown"
-    return "∞" if kappa["largest"] is None else f"{kappa['largest']:.3g}"
+    return "∞" if kappa["largest"] is None else short(kappa["largest"])
 
 
 def _remarks(found: Json) -> list[str]:
@@ -90,7 +94,7 @@ def _remarks(found: Json) -> list[str]:
             f"{c['name']} − {c['against']}: {signed(d['mean'])} ({ends(d['low'], d['high'])}), {told}; {needed}{seeds}"
         )
     for x in found["crossovers"]:
-        at = ", ".join(f"{b:,.3g}" for b in x["budgets"])
+        at = ", ".join(short(b) for b in x["budgets"])
         if at:
             lines.append(
                 f"{x['first']} and {x['second']} change places at {at} {found['budget']['unit']} (by the bound)"
@@ -117,7 +121,7 @@ def _settings(s: dict[str, Any]) -> list[str]:
 def print_explanation(found: Json, console: Console) -> None:
     """Print an explanation: fidelity place by place, and what it says in words."""
     table = _table("where", "groups", "excess, nats", "bound", "tau", "same first", "sure but inverted")
-    console = console if console.is_terminal else Console(stderr=True, width=WIDTH)
+    console = _wide(console)
     for p in found["places"]:
         bound = p.get("bound")
         tau = p.get("tau")
@@ -130,9 +134,9 @@ def print_explanation(found: Json, console: Console) -> None:
             f"{100 * p['first']['mean']:.0f}%",
             f"{100 * p['inversions'][1]['share']:.2f}%",
         )
-    console.print(table, width=WIDTH)
+    console.print(table, width=WIDTH, markup=False)
     for row in found["predicted"]:
         line = f"{row['what']}: predicted {number(row['predicted'])}, actual {number(row['actual'])}"
         console.print(Text(line, style="dim"), width=WIDTH)
     for sentence in found["words"]:
-        console.print(sentence, width=WIDTH, highlight=False)
+        console.print(Text(sentence), width=WIDTH)

@@ -14,11 +14,11 @@ def words(found: Json) -> list[str]:
     gaps = found["gaps"]
     fit, rest = gaps[0], gaps[1:]
     said = [f"On groups it has seen, the student is {_nats(fit)} from its teacher."]
+    than = "those it has seen"
     for gap in rest:
-        clear = gap["low"] is not None and (gap["low"] > 0 or gap["high"] < 0)
-        verb = "adds" if gap["mean"] >= 0 else "takes away"
-        sure = "" if clear else ", which is no difference"
-        said.append(f"{gap['name'].capitalize()} {verb} {_nats(gap, absolute=True)} ({gap['what']}){sure}.")
+        said.append(f"On {_where(gap)}, it is {_further(gap)} than on {than}.")
+        if gap["name"] == "locality":
+            than = "such unseen groups"
     largest = max(gaps, key=lambda gap: gap["mean"])
     said.append(_remedy(largest))
     lists = [p for p in found["places"] if p["kind"] == "lists"]
@@ -34,11 +34,22 @@ def words(found: Json) -> list[str]:
 
 def _remedy(gap: Entry) -> str:
     if gap["name"] == "fit":
-        return "Most is lost in fitting what it has seen: a larger student, more epochs or another rate would help."
+        return "Most is lost in fitting what it has seen: a larger student, more epochs or another rate may help."
     if gap["name"] == "locality":
-        return "Most is lost between queries it has seen and others: more training queries would help, more epochs not."
-    lists = gap["name"].removeprefix("shift, ")
-    return f"Most is lost between what it was trained on and the {lists}: groups more like these would help."
+        return "Most is lost between queries it has seen and others: more training queries may help, more epochs not."
+    return f"Most is lost between what it was trained on and {_where(gap)}: groups more like these may help."
+
+
+def _where(gap: Entry) -> str:
+    if gap["name"] == "locality":
+        return "groups drawn the same way for queries it has not seen"
+    return f"the {gap['name'].removeprefix('shift, ')}"
+
+
+def _further(gap: Entry) -> str:
+    clear = gap["low"] is not None and (gap["low"] > 0 or gap["high"] < 0)
+    side = "further away" if gap["mean"] >= 0 else "closer"
+    return f"{_nats(gap, absolute=True)} {side}" + ("" if clear else ", which is no clear difference,")
 
 
 def _nats(gap: Entry, *, absolute: bool = False) -> str:
