@@ -140,9 +140,11 @@ def test_several_comparisons_hold_at_once(tmp_path):
     assert first["high"] - first["low"] > np.ptp([getattr(mean_interval(values, seed=1), e) for e in ("low", "high")])
 
 
-def test_strategies_without_two_queries_in_common_are_not_compared(tmp_path):
-    made = [rated(tmp_path, "a", {1: 0.1, 2: 0.2}), rated(tmp_path, "b", {2: 0.3, 3: 0.4})]
-    assert comparisons(made, None, margin=0.0, delta=0.05, seed=1) == []
+@pytest.mark.parametrize(("common", "compared"), [(0, 0), (9, 0), (10, 1)])
+def test_a_handful_of_queries_compares_nothing(tmp_path, common, compared):
+    made = [rated(tmp_path, name, {q: 0.1 * q for q in range(start, start + 20)}) for name, start in
+            (("a", 0), ("b", 20 - common))]  # fmt: skip
+    assert len(comparisons(made, None, margin=0.0, delta=0.05, seed=1)) == compared
 
 
 def test_the_noise_of_training_sets_is_pooled_as_variances(tmp_path):

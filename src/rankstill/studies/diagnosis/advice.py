@@ -45,7 +45,8 @@ def _use(use: str, best: str, equal: Sequence[str], entries: dict[str, Entry], d
     what = f"a linear head trained on its groups is {_nats(learnt)} from the teacher on unseen lists"
     others = [name for name in (best, *equal) if name != use]
     if not others:
-        return f"Use {use}: {what}, closer than with any other strategy here."
+        which = "strategy here" if len(diagnosis["comparisons"]) + 1 == len(entries) else "that could be compared"
+        return f"Use {use}: {what}, closer than with any other {which}."
     worth = f"{diagnosis['margin']:.2g} nats, {diagnosis['spec']['worth']:.0%} of what is at stake"
     are, cost = ("is", "costs") if len(others) == 1 else ("are", "cost")
     same = f"{_names(others)} {are} not better by more than {worth}, as far as these queries show"

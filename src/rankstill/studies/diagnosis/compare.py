@@ -25,6 +25,9 @@ from rankstill.studies.diagnosis.assess import PER_QUERY
 from rankstill.studies.diagnosis.gather import Assessed
 from rankstill.studies.diagnosis.spec import Budget
 
+FEWEST = 10
+"""Queries in common from which on two strategies are compared: an interval from fewer is too narrow to be believed."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -218,15 +221,16 @@ def comparisons(order: Sequence[Rated], seed_sd: float | None, *, margin: float,
         seed: Of the bootstrap.
 
     Returns:
-        For each other strategy its `difference` from the best, whose interval is over queries and over training sets
-        (theory 8.5); `told_apart` where it excludes 0; `as_good` where it lies below the margin.
+        For each other strategy that shares enough queries with the best its `difference` from it, whose interval is
+        over queries and over training sets (theory 8.5); `told_apart` where it excludes 0; `as_good` where it lies
+        below the margin.
     """
     level = 1 - delta / max(len(order) - 1, 1)
     best, found = order[0], []
     for other in order[1:]:
         common = sorted(best.target_excess.keys() & other.target_excess.keys())
         difference: NDArray[np.float64] = np.array([other.target_excess[q] - best.target_excess[q] for q in common])
-        if len(common) >= 2:
+        if len(common) >= FEWEST:
             found.append(
                 {"name": other.name, "against": best.name, **_compared(difference, seed_sd, margin, level, seed)}
             )
