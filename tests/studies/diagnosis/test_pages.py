@@ -108,9 +108,9 @@ def printed(write, found):
 
 
 def test_names_with_markup_are_printed_as_they_are():
-    text = printed(print_diagnosis, diagnosis("[red]a[/red]", "[/nope]"))
-    assert "[red]a[/red]" in text
-    assert "[/nope]" in text
+    text = printed(print_diagnosis, diagnosis("[red]a", "[bold]b[nope]"))
+    assert "[red]a" in text
+    assert "[bold]b[nope]" in text
     assert "[bold]x" in printed(print_explanation, explanation("[bold]x"))
 
 

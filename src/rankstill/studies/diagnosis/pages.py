@@ -8,6 +8,7 @@ from typing import Any
 
 from rankstill.files import Json
 from rankstill.studies.diagnosis import figures
+from rankstill.studies.diagnosis.names import shortened
 from rankstill.studies.figures import Picture
 from rankstill.studies.page import Cell, Head, Page, Table, write_page
 from rankstill.studies.rows import interval as ends
@@ -23,6 +24,7 @@ def write_diagnosis(found: Json, out: Path) -> Path:
         found: What `diagnosis.json` holds.
         out: The file.
     """
+    found = shortened(found)
     strategies = found["strategies"]
     budget = f"{found['budget']['amount']:,.10g} {found['budget']['unit']}"
     pictures = _drawn(figures.plane(found), figures.terms(found), figures.excess(found))

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rankstill.files import Json
+from rankstill.studies.diagnosis.names import shortened
 from rankstill.studies.rows import interval as ends
 from rankstill.studies.rows import number, plain, short, signed
 
@@ -19,6 +20,7 @@ _NAME = 22
 
 def print_diagnosis(found: Json, console: Console) -> None:
     """Print a diagnosis: what each strategy is like, its bound, what tells them apart, and the advice."""
+    found = shortened(found)
     console = _wide(console)
     budget = f"{found['budget']['amount']:,.10g} {found['budget']['unit']}"
     console.print(Text(f"Before training, on {found['queries']:,} of {found['of']:,} training queries", style="bold"))
