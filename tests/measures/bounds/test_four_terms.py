@@ -9,7 +9,7 @@ import pytest
 
 from rankstill.errors import DataError, SpecError
 from rankstill.measures.bounds.bound import Bound
-from rankstill.measures.bounds.four_terms import four_term_bound, variation_shift, wasserstein_shift
+from rankstill.measures.bounds.four_terms import fitted_shift, four_term_bound, variation_shift, wasserstein_shift
 from rankstill.measures.bounds.group_terms import Head
 from rankstill.measures.bounds.theorem3 import Moments, uniform_bound
 from rankstill.measures.bounds.theorem4 import sgd_bound
@@ -116,8 +116,15 @@ def test_the_shifts_hold_in_small_worlds():
         assert gap <= wasserstein_shift(cost, student_margin=b, teacher_margin=b_g, **setting).value + 1e-12
         worst = float(np.abs((f[:, None] - f) - (g[:, None] - g)).max())
         after = w1_two_scores(f[None, first], f[None, second], g[None, first], g[None, second])
-        fitted = wasserstein_shift(after, student_margin=worst, teacher_margin=0.0, **setting)
-        assert gap <= fitted.value + 1e-12
+        spans = {"highest_cost": float(np.ptp(f) + np.ptp(g))}
+        assert gap <= fitted_shift(after, largest_gap=worst, **spans, **setting).value + 1e-12
+        near = g + rng.normal(size=10) * 1e-3  # a student that follows its teacher: far less than W1 allows
+        close = w1_two_scores(near[None, first], near[None, second], g[None, first], g[None, second])
+        worst = float(np.abs((near[:, None] - near) - (g[:, None] - g)).max())
+        spans = {"highest_cost": float(np.ptp(near) + np.ptp(g))}
+        bound = fitted_shift(close, largest_gap=worst, **spans, **setting)
+        assert abs(excess(mu, near, g) - excess(nu, near, g)) <= bound.value + 1e-12
+        assert bound.value == pytest.approx(worst / 2 * close[0])
         # No two documents in common: the total variation is 1.
         highest = math.log(1 + math.exp(float(np.ptp(f))))
         variation = total_variation(nu[None], mu[None])
@@ -129,9 +136,27 @@ def test_the_shift_comes_within_a_factor_of_two():
     f, g = np.zeros((1, 20)), np.zeros((1, 20))
     off = np.where(np.arange(20) == 0, 0.01, 0.0)[None]
     cost = w1_two_scores(f, off, g, g)
-    bound = wasserstein_shift(cost, student_margin=0.01, teacher_margin=0.0, temperature=1.0, entropy=0.0).value
+    bound = fitted_shift(cost, largest_gap=0.01, highest_cost=0.01, temperature=1.0, entropy=0.0).value
     gap = excess(np.full(20, 0.05), off[0], g[0])
     assert 0.47 * bound < gap <= bound
+
+
+def test_a_student_that_equals_its_teacher_is_not_moved_by_the_shift():
+    setting = {"largest_gap": 0.0, "highest_cost": 4.0, "temperature": 2.0, "entropy": 0.1}
+    bound = fitted_shift([1.0, 3.0], **setting)
+    assert (bound.value, bound.source, bound.vacuous) == (0, "theory [4.5]", False)
+    # By hand: 0.5/(2 · 2) of the mean, 2; three quarters where one of four is shared; sure with a range of 4.
+    one = fitted_shift([1.0, 3.0], **{**setting, "largest_gap": 0.5}, shared_positive=4)
+    assert one.value == pytest.approx(0.5 / 4 * 2 * 3 / 4)
+    sure = fitted_shift([1.0, 3.0], **{**setting, "largest_gap": 0.5}, delta=0.1)
+    slack = math.sqrt(2 * 2 * math.log(20) / 2) + 7 * 4 * math.log(20) / 3
+    assert sure.terms["shift's uncertainty"] == pytest.approx(0.5 / 4 * slack)
+    assert sure.confidence == 0.9
+    for change in ({"largest_gap": -1.0}, {"highest_cost": 0.0}, {"temperature": 0.0}, {"entropy": 1.0}):
+        with pytest.raises(SpecError):
+            fitted_shift([1.0], **{**setting, **change})
+    with pytest.raises(DataError, match="above the highest possible"):
+        fitted_shift([1.0, 4.1], **setting)
 
 
 def test_refusals():

@@ -23,7 +23,7 @@ def wasserstein_shift(
 ) -> Bound:
     """Bound |K_mu - K_nu| by (B+B_g)/2τ times the mean over queries of W1 with cost c = L·d + |g - g'| [4.1].
 
-    After training [4.5]: give max|u - v| as `student_margin`, 0 as `teacher_margin`, and costs |f - f'| + |g - g'|.
+    For a student that is trained already, `fitted_shift` is much smaller where it follows the teacher.
 
     Args:
         costs: (n,) W1 of each query under that cost, in units of score (`shift.w1_cost`); or one number in a list.
@@ -41,15 +41,68 @@ def wasserstein_shift(
         SpecError: A setting is out of range.
     """
     check_not_negative(student_margin=student_margin, teacher_margin=teacher_margin)
-    check_positive(temperature=temperature)
-    check_entropy(entropy=entropy)
     both = student_margin + teacher_margin
-    factor = both / (2 * temperature)
-    assumptions = [
+    assumed = (
         "the student's scores are Lipschitz in the distance that the cost is made of",
         f"no student margin exceeds {student_margin:.4g} and no teacher margin {teacher_margin:.4g} among the "
         "documents of both laws together",
-    ]
+    )
+    return _shift(
+        "theory [4.1]", costs, both, both * temperature, temperature, entropy, shared_positive, delta, assumed
+    )
+
+
+def fitted_shift(
+    costs: Values,
+    *,
+    largest_gap: float,
+    highest_cost: float,
+    temperature: float,
+    entropy: float,
+    shared_positive: int | None = None,
+    delta: float | None = None,
+) -> Bound:
+    """Bound |K_mu - K_nu| of one trained student, Lipschitz or not: max|u - v|/2τ times the mean of W1 [4.5].
+
+    Args:
+        costs: (n,) W1 of each query under the cost |f - f'| + |g - g'|, in units of score (`shift.w1_two_scores`).
+        largest_gap: max|u - v| over the pairs of either law: how far the student's margins are from the teacher's.
+        highest_cost: What no cost exceeds: the range of the student's scores plus that of the teacher's.
+        temperature: As in `wasserstein_shift`.
+        entropy: As in `wasserstein_shift`.
+        shared_positive: As in `wasserstein_shift`.
+        delta: As in `wasserstein_shift`, on [0, `highest_cost`].
+
+    Raises:
+        DataError: Costs are missing, negative, not finite, or above `highest_cost`.
+        SpecError: A setting is out of range.
+    """
+    check_not_negative(largest_gap=largest_gap)
+    assumed = (
+        f"no pair's student margin is more than {largest_gap:.4g} from the teacher's, on either law",
+        "the student was fixed before the documents of W1 were drawn",
+    )
+    return _shift(
+        "theory [4.5]", costs, largest_gap, highest_cost, temperature, entropy, shared_positive, delta, assumed
+    )
+
+
+def _shift(
+    source: str,
+    costs: Values,
+    margins: float,
+    highest: float,
+    temperature: float,
+    entropy: float,
+    shared_positive: int | None,
+    delta: float | None,
+    assumed: tuple[str, ...],
+) -> Bound:
+    """Multiply the mean of W1 by margins/2τ; by (k-1)/k of it where both laws share a positive."""
+    check_positive(temperature=temperature)
+    check_entropy(entropy=entropy)
+    factor = margins / (2 * temperature)
+    assumptions = list(assumed)
     if shared_positive is None:
         assumptions.append("the documents of a group are drawn independently, from the strategy and from the target")
     else:
@@ -57,19 +110,19 @@ def wasserstein_shift(
         factor *= (shared_positive - 1) / shared_positive
         assumptions.append("both laws share the positive; the other documents are drawn independently")
     # A hair more room than the largest cost, for rounding in the transport.
-    values = losses_within(costs, both * temperature * (1 + 1e-9), clip=False, least=1 if delta is None else 2)
+    values = losses_within(costs, highest * (1 + 1e-9), clip=False, least=1 if delta is None else 2)
     cost = float(values.mean())
     terms = {"shift": factor * cost}
     if delta is None:
         assumptions.append("the mean of W1 over these queries is that over all queries")
     else:
         check_between(0, 1, delta=delta)
-        upper = bernstein_upper(cost, float(values.var(ddof=1)), len(values), both * temperature, delta)
+        upper = bernstein_upper(cost, float(values.var(ddof=1)), len(values), highest, delta)
         terms["shift's uncertainty"] = factor * (upper - cost)
         assumptions.append("W1 of a sample is no less than that of the laws on average (theory [6.4])")
     return Bound(
         "difference of excess risk between the sampled and the target law",
-        "theory [4.1]",
+        source,
         terms,
         tuple(assumptions),
         math.log(2) - entropy,
@@ -121,7 +174,7 @@ def four_term_bound(
         fit: Mean excess KL on the training groups (A), or the comparator's excess risk on the sampled law (B).
         locality: (A) `empirical_bound` or `uniform_bound` for the excess risk; (B) `sgd_bound`. Its own fit, if it
             has one, is replaced by `fit`.
-        shift: `wasserstein_shift` or `variation_shift`; None with `kappa`.
+        shift: `wasserstein_shift`, `fitted_shift` or `variation_shift`; None with `kappa`.
         floor: H_mu of the teacher on the target, nats.
         kappa: The largest ratio, over queries and documents, of target to sampled probability; at least 1.
 
