@@ -135,6 +135,10 @@ def test_more_than_one_block():
     negatives[1100, 3] = 0
     with pytest.raises(DataError, match=r"first: document 3 of group 1100"):
         eci_sem(queries, positives, negatives, overlaps)
+    before = stream.result()
+    with pytest.raises(DataError, match="document 3 of group 1100"):
+        stream.add(queries, positives, negatives, overlaps)
+    assert stream.result() == before, "nothing of what is refused is taken in"
 
 
 def test_refusals():

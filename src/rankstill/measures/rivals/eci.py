@@ -86,7 +86,7 @@ class EciSemStream:
         self._examples = 0
 
     def add(self, queries: Floats, positives: Floats, negatives: Floats, overlaps: Floats) -> None:
-        """Add examples.
+        """Add examples; none of them where one is refused.
 
         Args:
             queries: (n, D) embeddings of the queries; normalised here.
@@ -100,8 +100,12 @@ class EciSemStream:
             DataError: A vector is zero or not finite, or an overlap is outside 0 to 1.
         """
         self._check(queries, positives, negatives, overlaps)
+        part = EciSemStream(len(self._matrix), temperature=self._temperature, ridge=self._ridge)
         for rows in row_blocks(len(queries), 8 * negatives.shape[1] * negatives.shape[2]):
-            self._add(rows.start, queries[rows], positives[rows], negatives[rows], overlaps[rows])
+            part._add(rows.start, queries[rows], positives[rows], negatives[rows], overlaps[rows])
+        self._matrix += part._matrix
+        self._sums += part._sums
+        self._examples += part._examples
 
     def _add(self, start: int, queries: Floats, positives: Floats, negatives: Floats, overlaps: Floats) -> None:
         there = ~np.isnan(overlaps)
