@@ -13,7 +13,7 @@ demo: .venv/demo.done ## set up, distil small rankers on built-in data, write a 
 	$(BIN)/rankstill demo --out $(DEMO_OUT)
 
 test: .venv/dev.done ## set up and pass the fast tests (under 4 minutes)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 test-slow: .venv/dev.done ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
@@ -30,11 +30,14 @@ format: .venv/dev.done ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.done ## time and memory on generated collections (the tables of docs/scale.md)
+bench: .venv/dev.done ## time and memory on generated data (the tables of docs/scale.md); an hour, 13 GB of disk
 	$(BIN)/python -m benchmarks.million
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.bm25
 	$(BIN)/python -m benchmarks.dense
+	$(BIN)/python -m benchmarks.approximate
+	$(BIN)/python -m benchmarks.measures $${TMPDIR:-/tmp}
+	$(BIN)/python -m benchmarks.shift
 
 clean: ## remove what the targets made
 	rm -rf .venv $(DEMO_OUT)

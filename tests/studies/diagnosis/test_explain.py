@@ -170,3 +170,11 @@ def test_the_command(rankstill, world):
     assert done.out.strip().endswith("explanation.html")
     assert "On groups it has seen" in done.err
     assert Collection(world / "out" / "collection").documents
+
+
+def test_the_tests_of_the_training_collection_come_first(tmp_path, world):
+    shutil.copytree(world / "out", tmp_path / "out")
+    other = tmp_path / "out" / "tests" / "another"
+    shutil.copytree(tmp_path / "out" / "tests" / "data", other)
+    shutil.copytree(tmp_path / "out" / "collection", other / "collection")
+    assert [lists.name for lists in finished(tmp_path / "out" / "model").lists()] == ["data", "another"]

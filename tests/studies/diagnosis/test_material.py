@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rankstill.candidates.strategy import Vectors
+from rankstill.measures.bounds.group_statistics import GroupStatistics
+from rankstill.measures.bounds.group_terms import Head, per_group
 from rankstill.measures.bounds.held_out import empirical_bernstein
+from rankstill.measures.bounds.theorem3 import Moments, empirical_bound, uniform_bound
 from rankstill.measures.fidelity import group_excess
+from rankstill.measures.locality import LocalityStream
 from rankstill.measures.probe import fit
+from rankstill.measures.shift import w1_embeddings, w1_scores
 from rankstill.randomness import rng_for
 from rankstill.records import Candidates, Groups, Pairs
 from rankstill.studies.diagnosis import assess, held_out_probe
@@ -208,3 +214,43 @@ def test_the_excess_of_a_bag_is_that_of_its_scores():
     bags = found.bags(np.arange(4))
     head = fit(bags, 1.0)
     np.testing.assert_array_equal(head.excess(bags), group_excess(bags.scores, bags.student_scores(head.weight)))
+
+
+def test_shifts_are_from_the_draw_to_the_first_sample_and_chance_is_between_the_two():
+    found = world()
+    (part,) = found.matched
+    places = np.searchsorted(found.documents.rows, found.groups.doc)
+    locality = LocalityStream.of(found.documents.values, places)
+    columns = assess._columns(found, probe(found, seed=1), locality)
+    drawn = np.take_along_axis(found.groups.doc[part.rows], part.drawn, axis=1)
+    first, second = (found.vectors(part.docs[i]) for i in (0, 1))
+    np.testing.assert_allclose(columns["w1"][part.rows], w1_embeddings(found.vectors(drawn), first))
+    np.testing.assert_allclose(columns["w1_null"][part.rows], w1_embeddings(first, second))
+    own = np.take_along_axis(found.scores[part.rows], part.drawn, axis=1)
+    np.testing.assert_allclose(columns["w1_scores"][part.rows], w1_scores(own, part.scores[0]))
+    np.testing.assert_allclose(columns["w1_scores_null"][part.rows], w1_scores(*part.scores))
+
+
+def test_the_law_is_theorem_3_with_the_moments_seen_and_the_bound_pays_for_the_choice_of_radius():
+    found, fits = world(), dict.fromkeys(RADII, 0.01)
+    groups = per_group(found.vectors(found.groups.doc), found.scores, Head(2.0, 1.0, 2.0))
+    term = terms(found, fits, delta=0.05, pair_ratio=1.0)[1]
+    expected = uniform_bound(Moments.of(groups), Head(2.0, 1.0, 2.0), groups=50, delta=0.02)
+    assert term.law(50, 0.02) == pytest.approx(expected.value)
+    seen = GroupStatistics(RADII, 1.0)
+    seen.add(found.vectors(found.groups.doc), found.scores)
+    local = empirical_bound(seen, radius=2.0, delta=0.05, union=True)
+    assert term.bound.value == pytest.approx(0.01 + local.value + target_entropy(found).mean())
+
+
+def test_a_mixture_without_any_of_the_second_has_the_first_ones_shift():
+    first = world()
+    part = first.matched[0]
+    # The second draws the target's own documents: its end of the line is no shift at all.
+    doc = first.groups.doc.copy()
+    doc[part.rows, 1:5], doc[part.rows, 5] = part.docs[0], part.docs[0][:, 0]
+    scores = first.scores.copy()
+    scores[part.rows, 1:5], scores[part.rows, 5] = part.scores[0], part.scores[0][:, 0]
+    second = replace(first, groups=replace(first.groups, doc=doc), scores=scores)
+    mixed = mixture_of(first, second, radius=1.0, factor=2.0, scale=0.5, budget=100.0, costs=(1.0, 1.0), seed=1)
+    assert mixed.shift[-1] < mixed.shift[2] < mixed.shift[0]

@@ -10,6 +10,8 @@ import pytest
 from rankstill.candidates.sample import CANDIDATES
 from rankstill.records import Candidates
 from rankstill.studies.diagnosis.ratio import _of_range, _summary
+from rankstill.studies.diagnosis.target import positives_and_copies
+from tests.tiny_collections import make_collection
 
 
 def test_the_ratio_of_pairs_is_that_of_their_probabilities():
@@ -35,3 +37,11 @@ def test_a_range_that_misses_a_pooled_document_has_no_finite_ratio(tmp_path):
     Candidates.concatenate(ranges).write(tmp_path / CANDIDATES)
     pools = {1: np.array([0, 1], np.uint32), 2: np.array([0, 9], np.uint32)}
     assert _of_range(tmp_path, pools) == [(2.0, 4, 2), (float("inf"), 4, 2)], "query 3 has no group or no list"
+
+
+def test_copies_of_a_positives_text_are_in_no_pool(tmp_path):
+    texts = {"d0": "wing slip", "d1": "wing slip", "d2": "jet flow", "d3": "gas wave"}
+    made = make_collection(tmp_path / "c", texts, {"q0": "wing", "q1": "jet"}, [("train", "q0", "d0", 1)])
+    without = positives_and_copies(made, "train", np.array([0, 1], np.uint32))
+    assert {query: sorted(docs.tolist()) for query, docs in without.items()} == {0: [0, 1]}
+    assert positives_and_copies(made, "", np.array([0], np.uint32)) == {}

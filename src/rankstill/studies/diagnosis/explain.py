@@ -213,6 +213,7 @@ def predicted(entry: Json, places: list[Json]) -> list[Json]:
     """Set what a diagnosis said of the strategy beside what the student does: the probe was a linear head."""
     by_kind = {p["kind"]: p["excess"]["mean"] for p in reversed(places)}
     probe, score = entry["probe"], entry["score"]
+    first = next((p["where"] for p in places if p["kind"] == "lists"), "lists")
     rows = [
         ("excess on seen groups: fit of the bound's best head", score["fit"], by_kind.get("seen")),
         (
@@ -221,11 +222,11 @@ def predicted(entry: Json, places: list[Json]) -> list[Json]:
             by_kind.get("held out"),
         ),
         (
-            "excess on the first test's lists: linear head",
+            f"excess on {first}: linear head",
             probe["target"] and probe["target"]["mean"],
             by_kind.get("lists"),
         ),
-        ("excess on the first test's lists: at most, by the bound", score["total"], by_kind.get("lists")),
+        (f"excess on {first}: at most, by the bound", score["total"], by_kind.get("lists")),
     ]
     return [{"what": what, "predicted": p, "actual": a} for what, p, a in rows]
 

@@ -108,9 +108,10 @@ class Finished:
         return replace(training, split=replace(split, train=split.dev, judged=split.dev_judged))
 
     def lists(self) -> list[Lists]:
-        """List the tests that both teacher and student ranked."""
+        """List the tests that both teacher and student ranked, those of the training collection first."""
         own, found = read_manifest(self.model)["fingerprint"], []
-        for test in sorted((self.root / "tests").glob("*")):
+        # A test of another collection has loaded it beside its runs.
+        for test in sorted((self.root / "tests").glob("*"), key=lambda test: ((test / "collection").exists(), test)):
             scores = test / "teacher-scores"
             runs = [run.parent for run in sorted(test.glob(f"*/{MANIFEST}")) if _ranked_by(run.parent, own)]
             if (scores / MANIFEST).is_file() and runs:

@@ -133,8 +133,10 @@ def _by_ratio(fit: float, local: Bound, floor: float, pair_ratio: float) -> Boun
 
 def _moments(gathered: GroupStatistics, radius: float) -> Moments:
     """Take the groups seen for the law that they come from."""
-    signed, saturating, fourth, excess, swing, squared = map(float, gathered.moments(radius)[0])
-    spread = math.sqrt(max(squared - gathered.entropy**2, 0.0))
+    means, variances = gathered.moments(radius)
+    signed, saturating, fourth, excess, swing, _ = map(float, means)
+    # Of the groups seen as the whole population: their own variance, not an estimate of another's.
+    spread = math.sqrt(float(variances[5]) * (gathered.groups - 1) / gathered.groups)
     return Moments(signed, saturating, fourth, excess, swing, spread)
 
 
