@@ -126,6 +126,13 @@ def test_every_bound_says_whether_it_is_vacuous_and_what_it_assumes(diagnosed):
     assert "vacuous" in found["advice"], "thirty queries prove nothing, and that is said"
 
 
+def test_what_is_worth_paying_for_is_a_share_of_what_the_surest_strategy_leaves_at_stake(diagnosed):
+    _, _, found = diagnosed
+    least = min(math.log(2) - s["target_entropy"] for s in found["strategies"])
+    assert found["margin"] == pytest.approx(0.02 * least)
+    assert all(c["as_good"] is (c["difference"]["high"] <= found["margin"]) for c in found["comparisons"])
+
+
 def test_the_shift_of_a_strategy_that_draws_from_the_target_is_not_above_chance(diagnosed):
     _, _, found = diagnosed
     own, other = (by_name(found, name)["shift"]["scores"] for name in ("bm25", "random"))
