@@ -98,7 +98,9 @@ def _write(page: Path, found: Sequence[Found], told: Sequence[Mapping[str, Any]]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(lines) + "\n")
     shown = [{"name": f.name, **t} for f, t in zip(found, told, strict=True)]
-    picture = figures.plane({"strategies": shown, "systems": [], "measures": [], "tests": []})
+    # More names than that would cover each other: the rows of the table are counted instead.
+    labels = {f.name: str(i) for i, f in enumerate(found, 1)} if len(found) > 10 else None
+    picture = figures.plane({"strategies": shown, "systems": [], "measures": [], "tests": []}, labels)
     if picture is not None:
         page.with_suffix(".svg").write_text(_standing_alone(picture.panels[0].svg))
     print(page.read_text())
