@@ -19,6 +19,8 @@ from rankstill.errors import DataError, SpecError
 
 Floats = NDArray[np.floating[Any]]
 LOG2 = math.log(2)
+CLIP = 1.0
+"""Nats at which a group's mean excess is cut for a bound: more than a student has who knows nothing, log 2."""
 
 
 def group_excess(teacher: Floats, student: Floats) -> NDArray[np.float64]:

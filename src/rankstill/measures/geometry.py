@@ -23,6 +23,7 @@ from rankstill.measures.unit_groups import (
     Floats,
     check_groups,
     pair_distances,
+    refuse_directionless,
     to_unit,
     unit_groups,
 )
@@ -200,9 +201,8 @@ def distance_to_drawn(embeddings: Floats, drawn: Docs, target: Docs) -> NDArray[
 
 def _neighbours(embeddings: Floats, docs: Docs, reference: Docs, count: int) -> NDArray[np.float64]:
     """Find the distances to the nearest of the reference's documents, (m, count), nearest first, itself left out."""
-    for rows in (reference, docs):
-        for _ in unit_groups(embeddings, rows[:, None]):
-            pass  # refuses a vector without a direction, which `nearest` would put at a right angle to all
+    # `nearest` would put a vector without a direction at a right angle to all.
+    refuse_directionless(embeddings, np.union1d(reference, docs))
     whole = len(reference) == len(embeddings)
     values = embeddings if whole else embeddings[reference]
     queries, _ = to_unit(embeddings[docs])

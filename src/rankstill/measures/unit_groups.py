@@ -7,6 +7,7 @@ file that were read are given back to the system, or a pass over 12 GB would cou
 from __future__ import annotations
 
 import mmap
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rankstill.errors import DataError, SpecError
+from rankstill.halves import from_halves
 from rankstill.measures.row_blocks import row_blocks
 
 Floats = NDArray[np.floating[Any]]
@@ -21,9 +23,6 @@ Docs = NDArray[np.integer[Any]]
 
 FARTHEST = 2.0
 """The largest distance between unit vectors."""
-_ON_ONE_THREAD = 1 << 14
-"""How many numbers torch is given at once. From 32,768 on it wakes its threads, and where others use the processors,
-waiting for them takes ten times as long as the work."""
 _BYTES_AT_ONCE = 1 << 26
 """How much is read at once, in the order of the file, so that no part of it is gone to twice for one reading."""
 _WINDOW, _WINDOWS_MAPPED = 1 << 21, 16
@@ -55,6 +54,19 @@ def unit_groups(embeddings: Floats, docs: Docs, *, precision: DTypeLike = np.flo
                 raise _bad_vectors(what, f"row {named[0]}")
             yield slice(start + rows.start, start + rows.start + len(vectors)), vectors
         del raw  # or it would stay while the next is read
+
+
+def refuse_directionless(embeddings: Floats, rows: NDArray[np.integer[Any]]) -> None:
+    """Read vectors once and refuse those without a direction.
+
+    Args:
+        embeddings: (N, D).
+        rows: (n,) rows of `embeddings`.
+
+    Raises:
+        DataError: A vector is zero or not finite.
+    """
+    deque(unit_groups(embeddings, rows[:, None]), maxlen=0)
 
 
 def unit_blocks(vectors: Floats) -> Iterator[Floats]:
@@ -104,7 +116,7 @@ def to_unit(raw: Floats, precision: DTypeLike = np.float32) -> tuple[Floats, NDA
     Returns:
         The vectors, (..., D), and (...) where one is zero or not finite, which are left as they are.
     """
-    single = _from_halves(raw) if raw.dtype == np.float16 else raw
+    single = from_halves(raw) if raw.dtype == np.float16 else raw
     vectors = single.astype(np.promote_types(single.dtype, precision), copy=False)
     # The length of each on its own, not of a block at once: its bits must not depend on the block.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -172,18 +184,6 @@ def check_groups(embeddings: Floats, docs: Docs, *, least: int = 2) -> None:
             f"(first: row {outside[0]} of {len(embeddings)})",
             hint="embed the collection that the groups were made of",
         )
-
-
-def _from_halves(halves: Floats) -> Floats:
-    """Convert float16 to float32 by torch, which takes a tenth of numpy's time."""
-    import torch  # a second to import, which those who come for an entropy need not wait for
-
-    found = np.empty(halves.shape, np.float32)
-    source, target = torch.from_numpy(halves.reshape(-1)), torch.from_numpy(found.reshape(-1))
-    for start in range(0, len(source), _ON_ONE_THREAD):
-        part = slice(start, start + _ON_ONE_THREAD)
-        target[part].copy_(source[part])
-    return found
 
 
 def _read(embeddings: Floats, rows: NDArray[np.integer[Any]]) -> Floats:

@@ -80,7 +80,9 @@ def write_page(page: Page, out: Path) -> Path:
         `out`.
     """
     text = (
-        environment().get_template("page.html").render(page=page, style=packaged("report.css"), light=LIGHT, dark=DARK)
+        environment()
+        .get_template("page.html")
+        .render(page=page, title=page.title, style=packaged("report.css"), light=LIGHT, dark=DARK)
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_absent(out) as file:

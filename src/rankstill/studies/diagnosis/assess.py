@@ -21,6 +21,7 @@ from rankstill.measures.bounds.bound import Bound
 from rankstill.measures.bounds.held_out import empirical_bernstein
 from rankstill.measures.entropy import entropy, listwise_entropy, pairwise_entropy
 from rankstill.measures.false_negatives import false_negative_rate
+from rankstill.measures.fidelity import CLIP
 from rankstill.measures.intervals import mean_interval
 from rankstill.measures.locality import LocalityStream
 from rankstill.measures.prescriptions.group_size import variance_parts
@@ -35,8 +36,6 @@ from rankstill.studies.diagnosis.terms import RADII, target_entropy, terms
 
 ASSESSMENT = "assessment.json"
 PER_QUERY = "per_query.parquet"
-CLIP = 1.0
-"""Nats at which a group's mean excess is cut for a bound: more than a head has that knows nothing, log 2."""
 
 
 @dataclass(frozen=True)

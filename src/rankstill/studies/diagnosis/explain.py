@@ -21,7 +21,7 @@ from rankstill.errors import DataError
 from rankstill.files import Json, versions, write_json
 from rankstill.groups.build import GROUPS
 from rankstill.measures.bounds.held_out import betting
-from rankstill.measures.fidelity import LOG2
+from rankstill.measures.fidelity import CLIP, LOG2
 from rankstill.progress import note
 from rankstill.randomness import rng_for
 from rankstill.records import Groups, Pairs
@@ -35,8 +35,6 @@ from rankstill.studies.steps import Negatives, Training, make_groups, score_pair
 from rankstill.teachers import lookup, open_teacher
 
 EXPLANATION = "explanation.json"
-CLIP = 1.0
-"""Nats at which a group's mean excess is cut for a bound: more than a student has who knows nothing, log 2."""
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
+from rankstill.collection.splits import training_split
 from rankstill.errors import DataError
 from rankstill.files import Json
 from rankstill.groups.build import GROUPS
 from rankstill.measures.temperature import default_temperature
-from rankstill.records import Groups
+from rankstill.records import Groups, Rows
 from rankstill.students.train import set_threads
 from rankstill.studies.diagnosis.assess import ASSESSMENT, AssessSpec, Inputs, assess
 from rankstill.studies.diagnosis.costs import Cost, call_seconds, cost_of, paid_pairs
 from rankstill.studies.diagnosis.ratio import largest_ratio
 from rankstill.studies.diagnosis.spec import DiagnoseSpec
-from rankstill.studies.diagnosis.target import Target, TargetSpec, make_target
+from rankstill.studies.diagnosis.target import Target, TargetSpec, make_target, pools, positives_and_copies
 from rankstill.studies.steps import Negatives, Training, load_training, make_groups, score_pairs
 from rankstill.teachers import Encoder, Teacher, encode_collection, open_teacher
 
@@ -77,12 +78,15 @@ def gather(spec: DiagnoseSpec, out: Path) -> Gathered:
     set_threads()
     teacher = open_teacher(spec.teacher, precision=spec.precision)
     training = load_training(out, spec.collection, split=spec.split, limit=spec.queries)
-    everything = load_training(out, spec.collection, split=spec.split, limit=0)
+    opened, judged = training.open(), training.split.judged
+    everything = training_split(opened, split=judged, limit=0)
     made = [_groups(out, training, teacher, strategy, spec) for strategy in spec.strategies]
-    judged = training.split.judged
-    pool = TargetSpec(spec.size - 1, spec.target_depth, judged, spec.seed)
-    target = make_target(out / "target", training.path, training.split.train, pool)
-    target_scores = score_pairs(out, training.path, [target.read().pairs], teacher, out / "target" / "scores")
+    wanted = TargetSpec(spec.size - 1, spec.target_depth, judged, spec.seed)
+    target = make_target(out / "target", training.path, training.split.train, wanted)
+    sampled = target.read().pairs
+    target_scores = score_pairs(out, training.path, [sampled], teacher, out / "target" / "scores")
+    without = positives_and_copies(opened, judged, training.split.train)
+    pool = pools(target.lists, without)
     tables = [Groups.read(m.groups / GROUPS) for m in made]
     if not all(len(table) for table in tables):
         raise DataError("a strategy has no group at all", hint="lower --size, or raise --depth")
@@ -98,13 +102,13 @@ def gather(spec: DiagnoseSpec, out: Path) -> Gathered:
     how = AssessSpec(temperature, spec.delta / len(made), spec.seed)
     found = []
     for m, table in zip(made, tables, strict=True):
-        inputs = _encoded(training, m, table, target, target_scores, encoder)
-        ratio = largest_ratio(training, m, table.query, target, spec)
+        inputs = _encoded(training, m, table, target, sampled.doc, target_scores, encoder)
+        ratio = largest_ratio(training, m, table.query, pool, without, spec)
         asked = replace(how, pair_ratio=ratio["pairs"] if ratio else None)
         folder = assess(m.groups.with_name("assessment"), inputs, asked)
         summary = json.loads((folder / ASSESSMENT).read_text("utf-8"))
         found.append(Assessed(m.strategy, inputs, folder, summary, cost_of(m, call, spec.price), m.paid(), ratio))
-    return Gathered(training, len(everything.split.train), teacher.name, target, how, found)
+    return Gathered(training, len(everything.train), teacher.name, target, how, found)
 
 
 def _groups(out: Path, training: Training, teacher: Teacher, strategy: str, spec: DiagnoseSpec) -> Negatives:
@@ -121,11 +125,17 @@ def _groups(out: Path, training: Training, teacher: Teacher, strategy: str, spec
 
 
 def _encoded(
-    training: Training, made: Negatives, table: Groups, target: Target, target_scores: Path, encoder: Encoder
+    training: Training,
+    made: Negatives,
+    table: Groups,
+    target: Target,
+    sampled: Rows,
+    target_scores: Path,
+    encoder: Encoder,
 ) -> Inputs:
     """Encode a strategy's documents and queries, each text once for the whole output."""
     collection, folder = made.collection(training), made.groups.parent
-    docs = np.unique(np.concatenate([table.doc.reshape(-1), target.read().doc]))
+    docs = np.unique(np.concatenate([table.doc.reshape(-1), sampled]))
     queries = np.unique(table.query)
     return Inputs(
         collection,

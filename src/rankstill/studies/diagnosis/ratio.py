@@ -25,7 +25,6 @@ from rankstill.files import MANIFEST, Json
 from rankstill.measures.shift import aligned, kappa
 from rankstill.records import Candidates, Rows
 from rankstill.studies.diagnosis.spec import DiagnoseSpec
-from rankstill.studies.diagnosis.target import Target, pools, positives_and_copies
 from rankstill.studies.steps import Negatives, Training
 
 Sizes = list[tuple[float, int, int]]
@@ -33,7 +32,12 @@ Sizes = list[tuple[float, int, int]]
 
 
 def largest_ratio(
-    training: Training, made: Negatives, grouped: Rows, target: Target, spec: DiagnoseSpec
+    training: Training,
+    made: Negatives,
+    grouped: Rows,
+    pools: Mapping[int, Rows],
+    without: Mapping[int, NDArray[np.int64]],
+    spec: DiagnoseSpec,
 ) -> Json | None:
     """Compute kappa of every query that has a group and a list.
 
@@ -41,7 +45,8 @@ def largest_ratio(
         training: The collection and the queries diagnosed.
         made: The strategy's folders.
         grouped: The queries that it made groups for.
-        target: The target pool.
+        pools: Each query's target pool; see `pools`.
+        without: What no strategy draws for a query; see `positives_and_copies`.
         spec: Depth and seed of the draw.
 
     Returns:
@@ -52,12 +57,10 @@ def largest_ratio(
     strategy = open_strategy(made.strategy)
     if not isinstance(strategy, Random | Ranked):
         return None
-    opened = training.open()
-    without = positives_and_copies(opened, training.split.judged, grouped)
     asked = set(grouped.tolist())
-    pool = {query: docs for query, docs in pools(target.lists, without).items() if query in asked}
+    pool = {query: docs for query, docs in pools.items() if query in asked}
     if isinstance(strategy, Random):
-        everything = len(opened.documents)
+        everything = len(training.open().documents)
         allowed = ((everything - len(without.get(query, ())), len(docs)) for query, docs in pool.items())
         sizes = [(a / b, a, b) for a, b in allowed]
     else:
