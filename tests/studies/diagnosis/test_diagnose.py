@@ -10,8 +10,10 @@ import pytest
 
 from rankstill.candidates.strategy import Vectors
 from rankstill.errors import SpecError
+from rankstill.files import read_manifest
 from rankstill.measures.entropy import pairwise_entropy
 from rankstill.measures.locality import squared_diameters
+from rankstill.measures.prescriptions.choice import TailLaw
 from rankstill.records import Candidates, Groups, Pairs, read_parquet
 from rankstill.studies.diagnosis.spec import Budget, DiagnoseSpec
 from tests.tiny_folders import beir_folder
@@ -126,6 +128,56 @@ def test_every_bound_says_whether_it_is_vacuous_and_what_it_assumes(diagnosed):
     assert "vacuous" in found["advice"], "thirty queries prove nothing, and that is said"
 
 
+def test_delta_is_shared_by_strategies_and_radii_and_the_pairs_ratio_takes_the_place_of_w1(diagnosed):
+    spec, out, found = diagnosed
+    for entry in found["strategies"]:
+        assert entry["bound"]["confidence"] == pytest.approx(1 - 0.05 / 4)
+        assert entry["probe"]["bound"]["confidence"] == pytest.approx(1 - 0.05 / 4)
+    entry, folder = by_name(found, "bm25"), out / "negatives" / "bm25" / "assessment"
+    assert read_manifest(folder)["spec"]["pair_ratio"] == entry["kappa"]["pairs"] > entry["kappa"]["largest"] > 1
+    terms = json.loads((folder / "assessment.json").read_text())["terms"]
+    law = next(t["law"] for t in terms if t["radius"] == entry["score"]["radius"])
+    share = spec.delta / len(spec.strategies) / len(terms)
+    expected = entry["kappa"]["pairs"] * TailLaw(**law)(entry["score"]["groups"], share)
+    assert entry["score"]["by"] == "kappa"
+    assert entry["score"]["locality"] == pytest.approx(expected)
+
+
+def test_a_pair_that_several_strategies_ask_for_is_scored_once(diagnosed):
+    _, out, found = diagnosed
+    folders = [p.parent for p in out.glob("negatives/*/*scores/scores.parquet")]
+    keys = {p.parent: [] for p in folders}
+    for folder in folders:
+        keys[folder.parent].append(Pairs.read(folder / "scores.parquet").key())
+    each = [np.unique(np.concatenate(of_one)) for of_one in keys.values()]
+    assert found["pairs"] == {"asked": sum(map(len, each)), "scored": len(np.unique(np.concatenate(each)))}
+    assert found["pairs"]["scored"] < found["pairs"]["asked"]
+
+
+def test_a_mixture_must_beat_both_bounds_and_its_locality_starts_at_the_first_ones(diagnosed, monkeypatch):
+    from rankstill.measures.prescriptions.mixing import Mixture
+    from rankstill.studies.diagnosis import diagnose as job
+    from rankstill.studies.diagnosis.gather import gather
+
+    spec, out, _ = diagnosed
+    gathered, asked = gather(spec, out), []
+
+    def mixed(*_, **how):
+        asked.append(how)
+        locality = np.array([2.0, 1.0, 2.0]) * height
+        return Mixture(np.array([0.0, 0.5, 1.0]), locality, np.zeros(3), 0.0, adding_helps=True, convexified=False)
+
+    monkeypatch.setattr(job, "mixture_of", mixed)
+    order = job.scored([job.Rated(s, spec.budget, 0.01) for s in gathered.strategies])
+    height = 1e-9
+    assert all(m["helps"] for m in job._mixtures(order, gathered, 1))
+    height = 1e9
+    assert not any(m["helps"] for m in job._mixtures(order, gathered, 1)), "the bound of one strategy is smaller"
+    first = order[0]
+    diameter = first.assessed.found["diameter"]["mean"]
+    assert asked[0]["scale"] * diameter == pytest.approx(TailLaw(**first.terms["law"]).at(0.01).root)
+
+
 def test_what_is_worth_paying_for_is_a_share_of_what_the_surest_strategy_leaves_at_stake(diagnosed):
     _, _, found = diagnosed
     least = min(math.log(2) - s["target_entropy"] for s in found["strategies"])
@@ -181,7 +233,9 @@ def test_the_command_prints_the_page_to_stdout_and_the_rest_elsewhere(rankstill,
     assert done.code == 0, done.err
     assert done.out.strip() == "d/diagnosis.html"
     assert "Only random was diagnosed" in " ".join(done.err.split())
-    assert json.loads((tmp_path / "d" / "diagnosis.json").read_text())["queries"] == 12
+    found = json.loads((tmp_path / "d" / "diagnosis.json").read_text())
+    assert (found["queries"], found["of"]) == (12, 27), "of 30 training queries 3 are held out as dev"
+    assert found["budget"] == {"amount": 27, "unit": "groups"}
 
 
 @pytest.mark.parametrize(

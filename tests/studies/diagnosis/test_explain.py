@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
+from rankstill.groups.filters.rules import FilterSpec
 from rankstill.measures.fidelity import group_excess
 from rankstill.records import Groups, Pairs, read_parquet
 from rankstill.runs.run_files import read_run
 from rankstill.students.architectures import StudentSpec
+from rankstill.studies.diagnosis import explain as explanation
 from rankstill.studies.diagnosis.explain import ExplainSpec, explain, gaps
-from rankstill.studies.diagnosis.finished import finished
+from rankstill.studies.diagnosis.finished import Finished, finished
 from rankstill.studies.distill import DistillSpec, distill
 from tests.tiny_folders import beir_folder
 from tests.tiny_models import tiny_bi_encoder, tiny_transformer
@@ -90,6 +93,31 @@ def test_the_gaps_add_up_to_the_excess_on_the_lists(explained):
     assert total == pytest.approx(place(explained, "lists")["excess"]["mean"])
 
 
+def test_only_what_was_not_seen_has_a_bound(explained):
+    assert {p["kind"]: "bound" in p for p in explained["places"]} == {"seen": False, "held out": True, "lists": True}
+
+
+def test_held_out_groups_are_filtered_as_the_training_groups_were(world, monkeypatch):
+    run = finished(world / "out" / "model")
+    monkeypatch.setitem(run.spec, "filters", {"skip_ranks": 2})
+    asked = {}
+    monkeypatch.setattr(explanation, "make_groups", lambda *_, **how: asked.update(how))
+    explanation._made_alike(run, run.held_out(), world / "none")
+    assert asked["filters"] == FilterSpec(skip_ranks=2)
+    assert asked["spare"] == 5, "as many again as a group of 6 needs"
+    assert asked["on_short"] == "drop"
+
+
+def test_a_dev_split_of_its_own_has_its_own_judgements(world, monkeypatch):
+    run = finished(world / "out" / "model")
+    training = run.training
+    of_its_own = replace(training, split=replace(training.split, dev_judged="dev"))
+    monkeypatch.setattr(Finished, "training", of_its_own)
+    held_out = run.held_out()
+    assert held_out.split.judged == "dev"
+    assert held_out.split.train.tolist() == training.split.dev.tolist()
+
+
 def test_confident_inversions_stay_below_what_the_excess_allows(explained):
     for found in explained["places"]:
         for inversion in found["inversions"]:
@@ -151,15 +179,17 @@ def test_a_model_outside_its_output_is_refused(world, tmp_path):
 
 
 def test_gaps_without_held_out_queries_leave_locality_out():
-    interval = {"mean": 0.1, "low": 0.08, "high": 0.12, "n": 10}
+    interval = {"mean": 0.1, "low": 0.09, "high": 0.12, "n": 10}
     places = [
         {"kind": "seen", "where": "a", "excess": interval},
-        {"kind": "lists", "where": "b", "excess": {**interval, "mean": 0.3, "low": 0.26, "high": 0.34}},
+        {"kind": "lists", "where": "b", "excess": {**interval, "mean": 0.3, "low": 0.26, "high": 0.35}},
     ]
     fit, shift = gaps(places)
     assert fit["mean"] == 0.1
     assert (shift["name"], shift["mean"]) == ("shift, b", pytest.approx(0.2))
+    # It is low where the lists' is low and the seen one's high.
     assert shift["low"] == pytest.approx(0.2 - np.hypot(0.04, 0.02))
+    assert shift["high"] == pytest.approx(0.2 + np.hypot(0.05, 0.01))
     places[1]["excess"] = {"mean": 0.3, "low": None, "high": None, "n": 1}
     assert gaps(places)[1]["low"] is None
 

@@ -254,3 +254,9 @@ def test_a_mixture_without_any_of_the_second_has_the_first_ones_shift():
     second = replace(first, groups=replace(first.groups, doc=doc), scores=scores)
     mixed = mixture_of(first, second, radius=1.0, factor=2.0, scale=0.5, budget=100.0, costs=(1.0, 1.0), seed=1)
     assert mixed.shift[-1] < mixed.shift[2] < mixed.shift[0]
+
+
+def test_of_a_group_with_more_than_the_target_has_any_documents_are_taken():
+    (part,) = world(range(40), each=2).matched
+    assert part.drawn.shape == (40, 2)
+    assert set(part.drawn.reshape(-1).tolist()) == {1, 2, 3, 4, 5}, "not the first two, which may be the hardest"
