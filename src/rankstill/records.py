@@ -258,6 +258,8 @@ class Qrels:
 
 
 _LISTS = ("doc", "score", "label", "probability")
+UNDRAWN = 255
+"""The source of a document that no part of a strategy drew: the positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,8 @@ class Groups:
         label: (n, k) float32; 1 for a positive, 0 for the others.
         probability: (n, k) float32: how likely the document was to come into the group, over seeds; 1 for the positive,
             NaN where the strategy cannot say (everywhere, unless given).
+        source: (n, k) uint8: which part of a compound strategy the document came from, `UNDRAWN` for the positive; None
+            for a strategy without parts.
     """
 
     query: Rows
@@ -278,13 +282,15 @@ class Groups:
     score: Scores32
     label: Scores32
     probability: Scores32 = field(default_factory=lambda: np.empty(0, np.float32))
+    source: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if not self.probability.size:
             object.__setattr__(self, "probability", np.full(self.doc.shape, np.nan, np.float32))
         _same_length(query=self.query, **{name: getattr(self, name) for name in _LISTS})
-        if not self.doc.shape == self.score.shape == self.label.shape == self.probability.shape:
-            raise DataError(f"groups differ in size: {self.doc.shape}, {self.score.shape}, {self.label.shape}")
+        shapes = [getattr(self, name).shape for name in self._lists()]
+        if len(set(shapes)) > 1:
+            raise DataError(f"groups differ in size: {', '.join(map(str, shapes))}")
         bad = np.flatnonzero(~np.isfinite(self.score).all(axis=1)) if len(self) else np.empty(0)
         if len(bad):
             raise DataError(
@@ -299,13 +305,20 @@ class Groups:
         """Return k, the number of documents in a group."""
         return int(self.doc.shape[1])
 
+    def take(self, rows: NDArray[Any]) -> Groups:
+        """Pick some groups."""
+        return replace(self, query=self.query[rows], **{name: getattr(self, name)[rows] for name in self._lists()})
+
+    def _lists(self) -> tuple[str, ...]:
+        return _LISTS if self.source is None else (*_LISTS, "source")
+
     def write(self, path: Path) -> None:
-        """Write as Parquet: query uint32; doc, score, label, probability as lists of fixed size k."""
+        """Write as Parquet: query uint32; doc, score, label, probability, and source if there is one, as lists of k."""
 
         def lists(matrix: NDArray[Any]) -> pa.Array:
             return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), self.size)
 
-        write_parquet(path, {"query": self.query, **{name: lists(getattr(self, name)) for name in _LISTS}})
+        write_parquet(path, {"query": self.query, **{name: lists(getattr(self, name)) for name in self._lists()}})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -314,8 +327,8 @@ class Groups:
         Raises:
             DataError: The file is missing or is another table, or its lists are not of one fixed size.
         """
-        columns = read_parquet(path, ["query", *_LISTS[:3]], _LISTS[3:])
-        lists = [name for name in _LISTS if name in columns]
+        columns = read_parquet(path, ["query", *_LISTS[:3]], (*_LISTS[3:], "source"))
+        lists = [name for name in (*_LISTS, "source") if name in columns]
         sizes = {name: getattr(columns[name].type, "list_size", None) for name in lists}
         size = sizes["doc"]
         if size is None or set(sizes.values()) != {size}:
@@ -323,4 +336,4 @@ class Groups:
                 f"{path} does not hold groups: doc, score and label are not lists of one fixed size (found: {sizes})",
                 hint="run `rankstill group`, or write Arrow's fixed-size lists",
             )
-        return cls(_flat(columns["query"]), *(_matrix(columns[c], size) for c in lists))
+        return cls(_flat(columns["query"]), **{c: _matrix(columns[c], size) for c in lists})

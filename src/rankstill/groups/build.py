@@ -19,7 +19,7 @@ from rankstill.groups.filters.dropped import DROPPED
 from rankstill.groups.filters.rules import FilterSpec
 from rankstill.progress import note
 from rankstill.randomness import rng_for
-from rankstill.records import Candidates, Groups, Pairs, Rows, row_keys
+from rankstill.records import UNDRAWN, Candidates, Groups, Pairs, Rows, row_keys
 from rankstill.teachers import Teacher, lookup
 
 GROUPS = "groups.parquet"
@@ -91,10 +91,10 @@ def build_groups(
         opened.refuse_foreign(drawn.query, drawn.doc)
         scored = Pairs.read(scores / "scores.parquet")
         positives = opened.qrels(spec.split).positives(opened.relevant_from) if spec.split else {}
+        sources = list(sampled["counts"].get("sources", ()))
         ordered = _is_ordered(sampled["spec"]["strategy"])
         pool, filtered = _Pool(drawn, np.zeros(len(drawn), bool), list(drawn.per_query()), ordered), {}
         if spec.filters:
-            sources = list(sampled["counts"].get("sources", ()))
             found = filter_candidates(
                 opened,
                 drawn,
@@ -110,9 +110,16 @@ def build_groups(
             left = [q for q in pool.queries if q not in set(found.without.tolist())]
             pool, filtered = _Pool(found.kept, found.relevant, left, ordered), {"filters": found.counts}
         groups, counts = _assemble(opened, pool, scored, positives, spec)
-        with_probabilities(groups, candidate, pool.drawn, ordered=ordered).write(work / GROUPS)
+        groups = with_probabilities(groups, candidate, pool.drawn, ordered=ordered)
+        shares = {}
+        if sources:
+            source = sources_of(groups, candidate)
+            groups = replace(groups, source=source)
+            shares = {"sources": {name: int((source == i).sum()) for i, name in enumerate(sources)}}
+        groups.write(work / GROUPS)
         return {
             **counts,
+            **shares,
             **filtered,
             "strategy": sampled["spec"]["strategy"],
             "teacher": paid["counts"]["teacher"],
@@ -196,12 +203,8 @@ def with_probabilities(groups: Groups, drawn: Candidates, left: Pairs, *, ordere
         left: Those of them that groups were chosen from.
         ordered: Whether the first of those were taken, which leaves nothing to chance.
     """
-    keys = drawn.pairs.key()
-    order = np.argsort(keys, kind="stable")
-    asked = row_keys(np.repeat(groups.query, groups.size), groups.doc.reshape(-1))
-    at = np.minimum(np.searchsorted(keys, asked, sorter=order), max(len(keys) - 1, 0))
-    found = (keys[order[at]] == asked).reshape(groups.doc.shape)
-    probability = np.where(found, drawn.probability[order[at]].reshape(found.shape), np.nan)
+    at, found = _among(groups, drawn)
+    probability = np.where(found, drawn.probability[at], np.nan)
     if not ordered:
         queries, counts = np.unique(left.query, return_counts=True)
         # A stand-in for the positive is a candidate too, but not one that the others were chosen from.
@@ -209,6 +212,23 @@ def with_probabilities(groups: Groups, drawn: Candidates, left: Pairs, *, ordere
         probability *= np.minimum((groups.size - 1) / pool, 1)[:, None]
     probability[:, 0] = 1
     return replace(groups, probability=probability.astype(np.float32))
+
+
+def sources_of(groups: Groups, drawn: Candidates) -> NDArray[np.uint8]:
+    """Tell for each document which part of a compound strategy it came from: (n, k)."""
+    at, found = _among(groups, drawn)
+    # A stand-in for the positive was drawn by some part; a judged positive by none.
+    source: NDArray[np.uint8] = np.where(found, drawn.source[at], np.uint8(UNDRAWN))
+    return source
+
+
+def _among(groups: Groups, drawn: Candidates) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Find the groups' documents among the candidates: where each stands, and whether it does; (n, k) both."""
+    keys = drawn.pairs.key()
+    order = np.argsort(keys, kind="stable")
+    asked = row_keys(np.repeat(groups.query, groups.size), groups.doc.reshape(-1))
+    at = order[np.minimum(np.searchsorted(keys, asked, sorter=order), max(len(keys) - 1, 0))]
+    return at.reshape(groups.doc.shape), (keys[at] == asked).reshape(groups.doc.shape)
 
 
 def _choose(rng: np.random.Generator, relevant: NDArray[np.bool_], count: int, *, ordered: bool) -> NDArray[np.int64]:

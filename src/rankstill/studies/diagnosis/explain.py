@@ -241,4 +241,4 @@ def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> Json:
 def _some(groups: Groups, spec: ExplainSpec) -> Groups:
     """Pick at most as many groups as asked, the same ones whenever there are the same groups."""
     rows: NDArray[np.int64] = np.sort(rng_for(spec.seed, "explain").permutation(len(groups))[: spec.groups])
-    return Groups(*(getattr(groups, name)[rows] for name in ("query", "doc", "score", "label", "probability")))
+    return groups.take(rows)
