@@ -11,7 +11,7 @@ import pytest
 from rankstill.teachers import store_parts, store_verify
 from rankstill.teachers.pair_keys import PairKeys
 from rankstill.teachers.store import ScoreStore
-from rankstill.teachers.store_parts import MAPPED, Merged, Part, encode
+from rankstill.teachers.store_parts import MAPPED, Merged, Part, encode, merged
 from rankstill.teachers.store_verify import verify
 from tests.teachers.test_store import TEACHER, random_keys
 
@@ -47,6 +47,17 @@ def test_what_is_forgotten_is_no_memory_and_can_be_read_again(tmp_path):
     part.forget()
     assert resident(part.path) < 100
     assert (part.keys().halves == keys.halves).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_looking_for_the_bounds_of_a_merge_leaves_nothing_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_parts, "ROWS", 5000)
+    part, _ = written(tmp_path, 100_000)
+    pieces = merged([part], tmp_path)
+    first = next(pieces)
+    assert 3000 < len(first.keys) < 7000
+    assert resident(part.path) < 1000
+    assert len(first.keys) + sum(len(piece.keys) for piece in pieces) == 100_000
 
 
 def test_a_small_part_is_in_memory_and_forgets_nothing(tmp_path):

@@ -159,7 +159,11 @@ def merged(parts: Sequence[Part], scratch: Path) -> Iterator[Merged]:
     parts = _fewer(parts, scratch)
     ranges = -(-sum(len(part) for part in parts) // ROWS)
     bounds = np.array([(number << 64) // max(ranges, 1) for number in range(ranges)], np.uint64)
-    places = [np.append(part.place(bounds), len(part)) for part in parts]
+    places = []
+    for part in parts:
+        places.append(np.append(part.place(bounds), len(part)))
+        # Looking for the bounds touches rows all over the part, and the system maps megabytes around each.
+        part.forget()
     for number in range(ranges):
         rows = [slice(int(place[number]), int(place[number + 1])) for place in places]
         found: Merged | None = _join(parts, rows)
