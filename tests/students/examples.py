@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rankstill.students.architectures import Batch, Student, StudentSpec
+from rankstill.students.passes import Passes, score_batch
 from rankstill.students.train_spec import TrainSpec
 
 ARCHITECTURES = ("cross-encoder", "bi-encoder", "static")
@@ -29,7 +30,7 @@ def batch_of(student: Student, pairs: Sequence[tuple[str, str]]) -> Batch:
 def scores_of(student: Student, pairs: Sequence[tuple[str, str]], budget: int = 100_000) -> Tensor:
     """Score pairs of texts without dropout, in float32."""
     student.module.eval()
-    return student.scores(batch_of(student, pairs), torch.float32, budget)
+    return score_batch(student, batch_of(student, pairs), Passes(torch.float32, budget))
 
 
 def tokens_of(student: Student, pairs: Sequence[tuple[str, str]]) -> np.ndarray:

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from rankstill.errors import ModelError, SpecError
 from rankstill.students.architectures import StudentSpec, build_student
+from rankstill.students.passes import Passes, score_batch
 from tests.students.examples import ARCHITECTURES, batch_of, scores_of, tokens_of
 from tests.tiny_collections import WORDS
 from tests.tiny_models import LENGTH, tiny_static
@@ -143,7 +144,7 @@ def test_a_static_student_is_a_mean_of_its_embeddings(start):
     table = student.module.weight.detach().numpy()
     a, b = table[batch.queries[0][:8]].mean(axis=0), table[batch.docs[0]].mean(axis=0)
     expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    assert student.scores(batch, torch.float32, 0).item() == pytest.approx(expected, abs=1e-6)
+    assert score_batch(student, batch, Passes(torch.float32, 0)).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_static_students_start_is_computed_in_the_precision_asked_for(start):
@@ -178,7 +179,7 @@ def test_dropout_is_the_students_own(start):
         assert {m.p for m in student.module.modules() if isinstance(m, nn.Dropout)} == {wanted}
         student.module.train()
         batch = batch_of(student, PAIRS)
-        once, twice = (student.scores(batch, torch.float32, 1000) for _ in range(2))
+        once, twice = (score_batch(student, batch, Passes(torch.float32, 1000)) for _ in range(2))
         assert torch.equal(once, twice) == (wanted == 0)
 
 

@@ -42,10 +42,10 @@ def test_going_on_from_a_checkpoint_is_not_having_stopped(tmp_path):
     net, optimizer = _training(1)
     for number in range(3):
         _step(net, optimizer, number)
-    save_checkpoint(tmp_path / "c", net, optimizer, 3, CURVE)
+    save_checkpoint(tmp_path / "c", net, optimizer, 3, CURVE, 512)
     other, its = _training(2)
-    step, curve = load_checkpoint(tmp_path / "c", other, its)
-    assert (step, curve) == (3, CURVE), "floats come back exactly"
+    step, curve, budget = load_checkpoint(tmp_path / "c", other, its)
+    assert (step, curve, budget) == (3, CURVE, 512), "floats come back exactly"
     for one, two in zip(_state(net, optimizer), _state(other, its), strict=True):
         assert torch.equal(one, two)
     for number in range(3, 6):
@@ -59,7 +59,7 @@ def test_going_on_from_a_checkpoint_is_not_having_stopped(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, change):
     net, optimizer = _training(1)
     _step(net, optimizer, 1)
-    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE)
+    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE, 512)
     other = {"width": _Net(5), "names": nn.Linear(3, 1), "not all": nn.ModuleDict({"inner": nn.Linear(3, 4)})}[change]
     before = [p.detach().clone() for p in other.parameters()]
     with pytest.raises(OutputError, match="is not a checkpoint of this model"):
@@ -69,7 +69,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, change):
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
     net, optimizer = _training(1)
-    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE)
+    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE, 512)
     whole = (tmp_path / "c").read_bytes()
     for part in (b"", whole[:20], whole[:-5]):
         (tmp_path / "c").write_bytes(part)
@@ -79,10 +79,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_a_write_that_fails_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     net, optimizer = _training(1)
-    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE)
+    save_checkpoint(tmp_path / "c", net, optimizer, 1, CURVE, 512)
     before = (tmp_path / "c").read_bytes()
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OutputError, match="no space left"):
-        save_checkpoint(tmp_path / "c", net, optimizer, 2, CURVE)
+        save_checkpoint(tmp_path / "c", net, optimizer, 2, CURVE, 512)
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
     assert (tmp_path / "c").read_bytes() == before

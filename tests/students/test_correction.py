@@ -10,6 +10,7 @@ from rankstill.errors import DataError, SpecError
 from rankstill.records import Groups
 from rankstill.students.architectures import StudentSpec
 from rankstill.students.losses import kl, lce
+from rankstill.students.passes import score_batch
 from rankstill.students.train import _Run
 from rankstill.students.train_spec import TrainSpec
 
@@ -45,8 +46,9 @@ def _run(collection, groups, tmp_path, start, **options):
 def test_training_uses_it(collection, groups, tmp_path, start, loss, function):
     run, table = _run(collection, groups, tmp_path, start, loss=loss, correct=True, drawn_with=0.25)
     rows = np.arange(4)
-    found, _ = run._loss(rows)
-    scores = run.student.scores(run.data.batch(rows), torch.float32, 4096).view(4, 4)
+    batch, objective, _ = run._task(rows)
+    scores = score_batch(run.student, batch, run.passes)
+    found, scores = objective(scores), scores.view(4, 4)
     drawn = torch.log(torch.from_numpy(table.probability[rows]))
     teacher, labels = torch.from_numpy(table.score[rows]), torch.from_numpy(table.label[rows])
     expected = function(
@@ -59,7 +61,11 @@ def test_equal_probabilities_of_all_documents_change_nothing(collection, groups,
     plain, _ = _run(collection, groups, tmp_path / "a", start, loss="kl", drawn_with=1.0)
     corrected, _ = _run(collection, groups, tmp_path / "b", start, loss="kl", correct=True, drawn_with=1.0)
     rows = np.arange(4)
-    assert torch.equal(plain._loss(rows)[0], corrected._loss(rows)[0])
+    values = []
+    for run in (plain, corrected):
+        batch, objective, _ = run._task(rows)
+        values.append(objective(score_batch(run.student, batch, run.passes)))
+    assert torch.equal(*values)
 
 
 def test_unknown_probabilities_are_refused(collection, groups, tmp_path, start):

@@ -78,6 +78,21 @@ class Batch:
     pair_doc: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class MicroBatch:
+    """Some items of a batch, ready to run: pairs for a cross-encoder; queries, then documents, for the others.
+
+    Attributes:
+        items: (n,) places of the items.
+        inputs: What the model takes, by name; the items come first, then perhaps rows that only fill a shape.
+        tokens: With their padding.
+    """
+
+    items: NDArray[np.int64]
+    inputs: dict[str, Tensor]
+    tokens: int
+
+
 class Student(Protocol):
     """A model that scores pairs, and can be trained."""
 
@@ -87,8 +102,16 @@ class Student(Protocol):
     temperature: float
     """Its entry in `TEMPERATURES`."""
 
-    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
-        """Score pairs: (pairs,) float32. `budget` bounds the padded tokens of one forward pass."""
+    def micro_batches(self, batch: Batch, budget: int) -> list[MicroBatch]:
+        """Split a batch's items into micro-batches of similar length, of at most `budget` padded tokens (or one)."""
+        ...
+
+    def outputs(self, micro: MicroBatch, precision: torch.dtype) -> Tensor:
+        """Run the model: (n, D) float32; a cross-encoder's logits, D = 1, or vectors of length 1."""
+        ...
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Turn the outputs of all items of a batch, in their order, into the scores of its pairs: (pairs,) float32."""
         ...
 
     def focus(self, used: NDArray[np.int64]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from rankstill.models import quiet
-from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, MicroBatch, StudentSpec
 from rankstill.students.tokens import micro_batches
 from rankstill.students.transformer import Transformer, body_in, remove_plain
 
@@ -24,27 +24,33 @@ class BiEncoderStudent(Transformer):
     def __init__(self, spec: StudentSpec, start: str) -> None:
         super().__init__(spec, start, AutoModel)
 
-    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
-        """Encode each query and document once and take the cosine of each pair."""
-        return cosines(self.encode([*batch.queries, *batch.docs], precision, budget), batch)
-
-    def encode(self, texts: list[Tokens], precision: torch.dtype, budget: int) -> Tensor:
-        """Encode texts: (texts, D) float32, of length 1."""
+    def micro_batches(self, batch: Batch, budget: int) -> list[MicroBatch]:
+        """Split the texts; each query and each document is encoded once."""
         before, after = self._frame.before, self._frame.after
         room = self.spec.max_length - len(before) - len(after)
+        texts = [*batch.queries, *batch.docs]
         sequences = [np.concatenate([before, t[:room], after]).astype(np.int64) for t in texts]
         parts = micro_batches(np.array([len(s) for s in sequences]), budget)
-        vectors = torch.cat([self._encode([sequences[i] for i in part], precision, budget) for part in parts])
-        return vectors[torch.from_numpy(np.argsort(np.concatenate(parts)))]
+        return [self._micro_batch(part, [sequences[i] for i in part], budget) for part in parts]
 
-    def _encode(self, sequences: list[NDArray[np.int64]], precision: torch.dtype, budget: int) -> Tensor:
-        ids, mask = (torch.from_numpy(a) for a in self.padded(sequences, budget))
+    def _micro_batch(self, items: NDArray[np.int64], sequences: list[NDArray[np.int64]], budget: int) -> MicroBatch:
+        ids, mask = self.padded(sequences, budget)
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return MicroBatch(items, inputs, ids.size)
+
+    def outputs(self, micro: MicroBatch, precision: torch.dtype) -> Tensor:
+        """Encode the texts."""
+        ids, mask = micro.inputs["input_ids"], micro.inputs["attention_mask"]
         padded = not bool(mask.all())
         with body_in(self.module, precision):
             hidden = self.module(input_ids=ids, attention_mask=mask if padded else None).last_hidden_state.float()
-        hidden, mask = hidden[: len(sequences)], mask[: len(sequences)]
+        hidden, mask = hidden[: len(micro.items)], mask[: len(micro.items)]
         weight = mask[:, :, None].float()
         return nn.functional.normalize((hidden * weight).sum(dim=1) / weight.sum(dim=1), dim=1)
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Take the cosine of each pair."""
+        return cosines(outputs, batch)
 
     def save(self, folder: Path) -> None:
         """Write the folder that `SentenceTransformer` loads: transformer, mean pooling, normalisation."""

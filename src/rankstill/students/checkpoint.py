@@ -19,28 +19,30 @@ from rankstill.files import whole_or_absent
 Curve = dict[str, list[float]]
 
 
-def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int, curve: Curve) -> None:
-    """Write the state after `step` steps, whole or absent."""
+def save_checkpoint(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int, curve: Curve, budget: int
+) -> None:
+    """Write the state after `step` steps in micro-batches of `budget` tokens, whole or absent."""
     tensors = {f"model.{name}": p.detach() for name, p in module.named_parameters()}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
     for name, values in curve.items():
         tensors[f"curve.{name}"] = torch.tensor(values, dtype=torch.float64)
-    blob = safetensors.torch.save(tensors, metadata={"step": str(step)})
+    blob = safetensors.torch.save(tensors, metadata={"step": str(step), "budget": str(budget)})
     with whole_or_absent(path) as file:
         file.write(blob)
 
 
-def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, Curve]:
-    """Restore the state in place; return the number of steps done and the curve so far.
+def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, Curve, int]:
+    """Restore the state in place; return the number of steps done, the curve so far, and the micro-batches' tokens.
 
     Raises:
         OutputError: The file is not a checkpoint of this model, or damaged; nothing is restored.
     """
     try:
         with safe_open(path, "pt") as file:
-            step = int(file.metadata()["step"])
+            step, budget = (int(file.metadata()[name]) for name in ("step", "budget"))
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise OutputError(f"{path} is damaged: {error}", hint=f"remove {path.parent} and train anew") from error
@@ -58,5 +60,5 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
                 curve[rest] = value.tolist()
             else:
                 key, _, parameter = rest.partition(".")
-                optimizer.state[parameters[parameter]][key] = value
-    return step, curve
+                optimizer.state[parameters[parameter]][key] = value.to(parameters[parameter].device)
+    return step, curve, budget

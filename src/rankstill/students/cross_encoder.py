@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from rankstill.models import quiet
-from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, MicroBatch, StudentSpec, Tokens
 from rankstill.students.tokens import micro_batches
 from rankstill.students.transformer import Transformer, body_in, remove_plain
 
@@ -30,13 +30,12 @@ class CrossEncoderStudent(Transformer):
         known = "token_type_ids" in self._tokenizer.model_input_names
         self._types = known and getattr(self.module.config, "type_vocab_size", 0) > 1
 
-    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
-        """Score pairs, in micro-batches of similar length; the same result as one padded batch, with less padding."""
+    def micro_batches(self, batch: Batch, budget: int) -> list[MicroBatch]:
+        """Split the pairs."""
         places = zip(batch.pair_query, batch.pair_doc, strict=True)
         pairs = [self._sequence(batch.queries[q], batch.docs[d]) for q, d in places]
         parts = micro_batches(np.array([len(ids) for ids, _ in pairs]), budget)
-        logits = torch.cat([self._logits([pairs[i] for i in part], precision, budget) for part in parts])
-        return logits[torch.from_numpy(np.argsort(np.concatenate(parts)))]
+        return [self._micro_batch(part, [pairs[i] for i in part], budget) for part in parts]
 
     def _sequence(self, query: Tokens, doc: Tokens) -> Sequence:
         """Join [CLS] query [SEP] document [SEP]; the longer of the two is cut first, as transformers does."""
@@ -49,7 +48,7 @@ class CrossEncoderStudent(Transformer):
         ids = np.concatenate([begin, query, between, doc, end]).astype(np.int64)
         return ids, len(begin) + len(query) + len(between)
 
-    def _logits(self, pairs: list[Sequence], precision: torch.dtype, budget: int) -> Tensor:
+    def _micro_batch(self, items: NDArray[np.int64], pairs: list[Sequence], budget: int) -> MicroBatch:
         ids, mask = self.padded([ids for ids, _ in pairs], budget)
         inputs = {"input_ids": torch.from_numpy(ids)}
         if not mask.all():
@@ -58,8 +57,17 @@ class CrossEncoderStudent(Transformer):
             starts = np.array([start for _, start in pairs] + [ids.shape[1]] * (len(ids) - len(pairs)))[:, None]
             second = (np.arange(ids.shape[1]) >= starts) & (mask > 0)
             inputs["token_type_ids"] = torch.from_numpy(second.astype(np.int64))
+        return MicroBatch(items, inputs, ids.size)
+
+    def outputs(self, micro: MicroBatch, precision: torch.dtype) -> Tensor:
+        """Compute the pairs' logits."""
         with body_in(self.module.base_model, precision):
-            return cast(Tensor, self.module(**inputs).logits[: len(pairs), 0].float())
+            return cast(Tensor, self.module(**micro.inputs).logits[: len(micro.items)].float())
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Take the logits as they are."""
+        del batch
+        return outputs[:, 0]
 
     def save(self, folder: Path) -> None:
         """Write the folder that `sentence_transformers.CrossEncoder` loads; its scores are raw logits."""

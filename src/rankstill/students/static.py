@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from rankstill.models import quiet
-from rankstill.students.architectures import TEMPERATURES, Batch, StudentSpec, Tokens
+from rankstill.students.architectures import TEMPERATURES, Batch, MicroBatch, StudentSpec
 from rankstill.students.bi_encoder import cosines
 from rankstill.students.transformer import LOCAL, Frame, body_in, fast_tokenizer, loading
 from rankstill.students.vocabulary import UsedTokens
@@ -42,17 +42,23 @@ class StaticStudent:
         self._used = UsedTokens(used, len(self._all))
         self.module = nn.EmbeddingBag.from_pretrained(self._used.part(self._all), freeze=False, mode="mean")
 
-    def scores(self, batch: Batch, precision: torch.dtype, budget: int) -> Tensor:
-        """Average each text's token embeddings and take the cosine of each pair; always in float32."""
-        return cosines(self.encode([*batch.queries, *batch.docs], precision, budget), batch)
-
-    def encode(self, texts: list[Tokens], precision: torch.dtype, budget: int) -> Tensor:
-        """Encode texts: (texts, D) float32, of length 1 (a text without tokens: 0)."""
-        del precision, budget
-        cut = [t[: self.spec.max_length] for t in texts]
+    def micro_batches(self, batch: Batch, budget: int) -> list[MicroBatch]:
+        """Take all texts at once: they keep no activations worth splitting for."""
+        del budget
+        cut = [t[: self.spec.max_length] for t in (*batch.queries, *batch.docs)]
         offsets = np.concatenate([[0], np.cumsum([len(t) for t in cut])[:-1]])
         flat = self._used.number[np.concatenate(cut)]
-        return nn.functional.normalize(self.module(torch.from_numpy(flat), torch.from_numpy(offsets)), dim=1)
+        inputs = {"input": torch.from_numpy(flat), "offsets": torch.from_numpy(offsets)}
+        return [MicroBatch(np.arange(len(cut)), inputs, len(flat))]
+
+    def outputs(self, micro: MicroBatch, precision: torch.dtype) -> Tensor:
+        """Average each text's token embeddings (a text without tokens: 0); always in float32."""
+        del precision
+        return nn.functional.normalize(self.module(**micro.inputs), dim=1)
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Take the cosine of each pair."""
+        return cosines(outputs, batch)
 
     def save(self, folder: Path) -> None:
         """Write the folder that `SentenceTransformer` loads: a StaticEmbedding and a normalisation."""

@@ -1,8 +1,8 @@
 """The stage `train`: fit a student to groups.
 
-One step takes `batch_groups` groups, scores their pairs in micro-batches of similar length, and computes the loss once
-over the whole batch: the gradient is that of one padded batch. A run that was killed continues from its last checkpoint
-and ends with the same bytes.
+One step takes `batch_groups` groups, sends their pairs through the student in micro-batches of similar length, and
+computes the loss once over the whole batch (see `passes`). A run that was killed continues from its last checkpoint and
+ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from torch import Tensor, nn
 from rankstill.collection.store import Collection
 from rankstill.errors import DataError
 from rankstill.files import cores, read_manifest, run_stage
+from rankstill.memory import keep_freed_memory
 from rankstill.models import model_fingerprint, resolve_model
 from rankstill.progress import bar
 from rankstill.randomness import rng_for, seed_for
 from rankstill.records import Groups, Rows, write_parquet
-from rankstill.students.architectures import Student, build_student
+from rankstill.students.architectures import Batch, Student, build_student
 from rankstill.students.card import CARD, read_counts, write_card
 from rankstill.students.checkpoint import Curve, load_checkpoint, save_checkpoint
 from rankstill.students.group_texts import GroupTexts
 from rankstill.students.in_batch import InBatch
 from rankstill.students.losses import LOSSES, floor
+from rankstill.students.passes import Objective, accumulate, score_batch
+from rankstill.students.room import plan_passes
 from rankstill.students.train_spec import TrainSpec
 from rankstill.teachers.precision import body_precision
 
 _CURVE = ("loss", "excess", "learning_rate")
-_BUDGET = 4096
 _CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -101,12 +103,15 @@ class _Run:
         if not len(groups):
             raise DataError("there are no groups to train on", hint="look at the counts of the stage `group`")
         torch.use_deterministic_algorithms(True)
+        # Filling new memory with NaN finds reads of what was never written; none is there, and it costs 6% of a step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.groups, self.spec, self.work, self.every = groups, spec, work, every
         self.precision = body_precision(spec.precision)
         self.student = build_student(spec.student, spec.seed, self.precision)
         self.parameters = _size(self.student)
         self.data = GroupTexts(collection, groups, self.student, work)
         self.student.focus(self.data.vocabulary())
+        self.passes = plan_passes(self.student, self.precision)
         self.optimizer = _optimizer(self.student, spec)
         self._order = -1, np.empty(0, np.int64)
         self.steps = spec.steps(len(groups), groups.size)
@@ -120,7 +125,8 @@ class _Run:
         step = 0
         curve: Curve = {name: [] for name in _CURVE}
         if path.is_file():
-            step, curve = load_checkpoint(path, self.student.module, self.optimizer)
+            step, curve, budget = load_checkpoint(path, self.student.module, self.optimizer)
+            self.passes = replace(self.passes, budget=budget)
         self.student.module.train()
         saved = time.monotonic()
         seen = self.spec.batch * self.groups.size
@@ -131,7 +137,7 @@ class _Run:
                     curve[name].append(value)
                 shown.advance(seen)
                 if time.monotonic() - saved > self.every and now + 1 < self.steps:
-                    save_checkpoint(path, self.student.module, self.optimizer, now + 1, curve)
+                    save_checkpoint(path, self.student.module, self.optimizer, now + 1, curve, self.passes.budget)
                     saved = time.monotonic()
         return curve
 
@@ -140,24 +146,25 @@ class _Run:
         rate = self.spec.rate(step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(seed_for(self.spec.seed, "dropout", step) % 2**63)
-        loss, low = self._loss(rows)
-        value = float(loss.detach())
+        self.optimizer.zero_grad(set_to_none=True)
+        batch, objective, low = self._task(rows)
+        value = float(accumulate(self.student, batch, objective, self.passes, lambda n: self._dropout(step, n)))
         if not math.isfinite(value):
             raise DataError(
                 f"the loss is {value} at step {step + 1} of {self.steps}",
                 hint="lower the learning rate (--learning-rate)",
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), self.spec.clip)
         self.optimizer.step()
         return {"loss": value, "excess": value - low, "learning_rate": rate}
 
-    def _loss(self, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
-        """Compute the loss of some groups, and the least value that it could have."""
+    def _dropout(self, step: int, micro: int) -> int:
+        return seed_for(self.spec.seed, "dropout", step, micro) % 2**63
+
+    def _task(self, rows: NDArray[np.int64]) -> tuple[Batch, Objective, float]:
+        """Gather the pairs of some groups, the loss of their scores, and the least value that it could have."""
         spec, groups = self.spec, self.groups
-        temperature = spec.student_temperature or self.student.temperature
+        own = spec.student_temperature or self.student.temperature
         mask = None
         if self.in_batch is None:
             teacher, labels = torch.from_numpy(groups.score[rows]), torch.from_numpy(groups.label[rows])
@@ -166,14 +173,17 @@ class _Run:
             docs, label, counts = self.in_batch.over(rows)
             labels, mask = torch.from_numpy(label), torch.from_numpy(counts)
             teacher, batch = torch.zeros_like(labels), self.data.every_pair(rows, docs)
-        scores = self.student.scores(batch, self.precision, _BUDGET).view(teacher.shape)
-        if spec.correct:
-            drawn = torch.from_numpy(np.log(groups.probability[rows]))
-            scores, teacher = scores - temperature * drawn, teacher - spec.temperature * drawn
-        loss = LOSSES[spec.loss](
-            scores, teacher, labels, mask=mask, temperature=spec.temperature, student_temperature=temperature
-        )
-        return loss, float(floor(spec.loss, teacher, labels, mask=mask, temperature=spec.temperature))
+        drawn = torch.from_numpy(np.log(groups.probability[rows])) if spec.correct else torch.zeros(())
+        teacher = teacher - spec.temperature * drawn
+        low = floor(spec.loss, teacher, labels, mask=mask, temperature=spec.temperature)
+
+        def objective(scores: Tensor) -> Tensor:
+            scores = scores.view(teacher.shape) - own * drawn
+            return LOSSES[spec.loss](
+                scores, teacher, labels, mask=mask, temperature=spec.temperature, student_temperature=own
+            )
+
+        return batch, objective, float(low)
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         """Choose the groups of a step: each epoch is a permutation of its own, derived from the seed."""
@@ -202,6 +212,7 @@ class _Run:
             "parameters": self.parameters,
             "precision": str(self.precision).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "micro_batch_tokens": self.passes.budget,
         }
 
 
@@ -225,7 +236,11 @@ def _optimizer(student: Student, spec: TrainSpec) -> torch.optim.Optimizer:
 
 
 def set_threads(threads: int = 0) -> int:
-    """Use so many threads, all allowed cores where 0; results' last bits depend on the number."""
+    """Use so many threads, all allowed cores where 0, and keep freed memory for the next pass.
+
+    Results' last bits depend on the number of threads.
+    """
+    keep_freed_memory()
     torch.set_num_threads(threads or cores())
     return torch.get_num_threads()
 
@@ -243,5 +258,5 @@ def measure_speed(collection: Collection, groups: Groups, spec: TrainSpec) -> tu
         trained = documents / (time.monotonic() - began)
         began = time.monotonic()
         with torch.inference_mode():
-            run.student.scores(run.data.batch(np.arange(len(groups))), run.precision, _BUDGET)
+            score_batch(run.student, run.data.batch(np.arange(len(groups))), run.passes)
         return trained, documents / (time.monotonic() - began)
