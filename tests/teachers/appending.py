@@ -23,6 +23,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from rankstill.teachers.store import PairKeys, ScoreStore
 from rankstill.teachers.store_care import compact
@@ -92,6 +93,8 @@ def _lost(store: ScoreStore, count: int) -> int:
 def main() -> None:
     root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     rng = random.Random(seed)
+    # Where pandas is installed, pyarrow imports it with its first array: longer than a writer lives.
+    pa.array(np.zeros(1))
     store = ScoreStore(root, TEACHER, "killed")
     done = {"acknowledged": 0, "lost": 0, "kills": 0, "torn": 0, "failed": 0}
     tidier = 0
