@@ -30,7 +30,10 @@ format: .venv/dev.done ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.done ## time and memory on generated data (the tables of docs/scale.md); an hour, 13 GB of disk
+bench: .venv/dev.done ## speed next to other libraries, then time and memory on generated data; two hours, 15 GB of disk
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.limit
+	$(BIN)/python -m benchmarks.speed.plot
 	$(BIN)/python -m benchmarks.million
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.bm25
