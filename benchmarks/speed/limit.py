@@ -66,7 +66,8 @@ def main() -> None:
             reached = next(r["ours_per_second"] for r in rows if r["work"] == work and r["setting"] == setting)
             print(
                 f"{work}, {precision}: {counts.mean():.0f} tokens, {each / 1e9:.1f} GFLOP each; "
-                f"matrices {rate / 1e9:.0f} GFLOP/s; limit {rate / each:.1f}/s, reached {reached}/s = {reached * each / rate:.2f}"
+                f"matrices {rate / 1e9:.0f} GFLOP/s; limit {rate / each:.1f}/s, "
+                f"reached {reached}/s = {reached * each / rate:.2f}"
             )
 
 

@@ -22,7 +22,7 @@ Positions = NDArray[np.int64]
 
 MULTIPLE = 8
 """Tokens to whose multiple a text is padded."""
-_BUDGET = {"cpu": 4096, "cuda": 65536}
+_BUDGET = {"cpu": 2048, "cuda": 65536}
 """Tokens in one batch. More is not faster on a processor: activations leave its caches."""
 _LEAST = 16
 """Rows of a matrix product for each thread, at least: with fewer, some libraries add up in another order."""
